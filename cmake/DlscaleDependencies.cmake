@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Everything comes from the distribution's packages, from modules or from Spack (INSTALL.md).
+include_guard()
+
+find_package(Threads REQUIRED)
+find_package(MPI REQUIRED COMPONENTS CXX)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc)
+
+# Header only; Debian ships a pkg-config file, others a CMake package.
+find_package(tomlplusplus QUIET)
+if(NOT TARGET tomlplusplus::tomlplusplus)
+  find_path(DLSCALE_TOMLPLUSPLUS_DIR toml++/toml.h REQUIRED)
+  add_library(tomlplusplus::tomlplusplus INTERFACE IMPORTED)
+  target_include_directories(tomlplusplus::tomlplusplus INTERFACE ${DLSCALE_TOMLPLUSPLUS_DIR})
+endif()
+
+# BLAS through its Fortran interface with 32-bit integers; any vendor (BLA_VENDOR).
+find_package(BLAS REQUIRED)
+
+# *Serial* HDF5: the MPI flavour's headers may come first on the path and would then be taken by mistake.
+set(HDF5_PREFER_PARALLEL OFF)
+find_package(HDF5 REQUIRED COMPONENTS C)
+if(HDF5_IS_PARALLEL)
+  message(FATAL_ERROR "dlscale: HDF5 found in ${HDF5_INCLUDE_DIRS} is the MPI flavour (the record is written by one rank); "
+                      "install serial HDF5 (Debian: libhdf5-dev) and point HDF5_ROOT at it")
+endif()
+add_library(dlscale_hdf5 INTERFACE)
+target_include_directories(dlscale_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+target_link_libraries(dlscale_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
+target_compile_definitions(dlscale_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Catch2 2.13 and 3: the same tests, our own main (tests/main.cpp), declaration order, so that under MPI all ranks run
+# the same test at the same time. Automatic discovery stays off for that reason.
+include_guard()
+find_package(Catch2 REQUIRED)
+if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
+  set(dlscale_catch_header "catch2/catch_all.hpp")
+  set(dlscale_catch_target Catch2::Catch2)
+else()
+  set(dlscale_catch_header "catch2/catch.hpp")
+  set(dlscale_catch_target Catch2::Catch2)
+endif()
+file(WRITE ${PROJECT_BINARY_DIR}/generated/dlscale_catch.hpp
+     "#pragma once\n#include <${dlscale_catch_header}>\n")
+add_library(dlscale_catch_main STATIC ${PROJECT_SOURCE_DIR}/tests/main.cpp)
+target_link_libraries(dlscale_catch_main PUBLIC dlscale_options ${dlscale_catch_target} dlscale_base)
+target_compile_definitions(dlscale_catch_main PUBLIC DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                           DLSCALE_CATCH_MAJOR=${Catch2_VERSION_MAJOR})
+
+function(dlscale_unit_tests room)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${room}/*.cpp)
+  add_executable(unit_${room} ${sources})
+  target_link_libraries(unit_${room} PRIVATE dlscale_catch_main dlscale_${room} ${ARGN})
+  add_test(NAME unit_${room} COMMAND unit_${room})
+  set_tests_properties(unit_${room} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+function(dlscale_mpi_tests)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/mpi/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(mpi_tests ${sources})
+  target_link_libraries(mpi_tests PRIVATE dlscale_options ${dlscale_catch_target} dlscale_comm dlscale_workloads
+                        dlscale_plan dlscale_measure)
+  target_compile_definitions(mpi_tests PRIVATE DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                             DLSCALE_CATCH_MAJOR=${Catch2_VERSION_MAJOR})
+  foreach(ranks 1 2 3 4)
+    add_test(NAME mpi_tests_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks}
+                                             $<TARGET_FILE:mpi_tests>)
+    set_tests_properties(mpi_tests_${ranks} PROPERTIES LABELS "mpi;ranks_${ranks}" PROCESSORS ${ranks} TIMEOUT 120
+      ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+  endforeach()
+endfunction()

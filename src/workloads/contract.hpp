@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The contract between a workload and the rest: the pure half (no MPI, no device) and the acting half.
+/// A workload lives in one folder and exports one Entry per variant; CMake generates the registry.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/params.hpp"
+
+namespace dlscale {
+
+/// One key a workload reads: type by its default, bounds for numbers, choices for strings.
+struct Key {
+  std::string name;
+  Scalar default_value;
+  std::string help;                   ///< one line, with the unit
+  std::optional<double> min, max;     ///< inclusive, for numbers
+  std::vector<std::string> choices;   ///< for strings; empty = any
+};
+
+/// Work of one repetition: over all participants for distributed workloads, per rank otherwise.
+struct Cost {
+  double flops = 0;
+  double bytes_touched = 0;  ///< compulsory memory traffic: every operand once
+  double bytes_sent = 0;     ///< over the network, all participants
+  double memory_bytes = 0;   ///< allocated per rank while the case is prepared
+};
+
+/// Result of verify(). `!(error <= tolerance)` fails, so NaN fails.
+struct Check {
+  double error = 0;
+  double tolerance = 0;
+  std::string method;
+  bool passed() const { return error <= tolerance; }
+};
+
+class Communicator;
+
+/// What a workload gets to act with. Collective workloads use `participants`; others ignore it.
+struct WorkContext {
+  Params params;
+  int threads = 1;
+  std::uint64_t seed = 0;
+  int rank = 0;        ///< in the world
+  int node = 0;        ///< index of the node, 0-based
+  int local_rank = 0;  ///< on the node
+  const Communicator* participants = nullptr;
+};
+
+/// The acting half. prepare, reset and verify are never timed; run is exactly what is timed.
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  virtual void prepare() = 0;  ///< allocate and fill
+  /// Called untimed before every batch of samples, so that repetitions which compound start afresh.
+  virtual void reset() {}
+  virtual void run() = 0;
+  /// Judges what the last run() left. Collective over participants for distributed workloads.
+  virtual Check verify() = 0;
+  /// Facts the workload itself finds out (kernel chosen, nodes of its grid, …), as a JSON object's text; may be empty.
+  virtual std::string results() const { return {}; }
+};
+
+/// One roof this case is compared with: another case, of a roof workload, to be run in the same job.
+struct Roof {
+  std::string workload;
+  Params params;
+};
+
+/// How a rate is made from a time and printed.
+enum class RateKind { time, flops, bytes };
+
+/// One variant (workload on one kind of device).
+struct Entry {
+  std::string name;         ///< "gemm"
+  std::string variant;      ///< "cpu" | "cuda"
+  std::string description;  ///< one line for --list
+  RateKind rate = RateKind::time;
+  bool distributed = false;  ///< all participants work on one problem
+  bool is_roof = false;
+  std::vector<Key> keys;
+
+  /// Small cases that must pass their check, awkward sizes included. Pure.
+  std::vector<Params> (*examples)() = nullptr;
+  /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any runs. Pure.
+  std::string (*validate)(const Params&) = nullptr;
+  /// Pure. `ranks` = participants, `threads` per rank.
+  Cost (*cost)(const Params&, int ranks, int threads) = nullptr;
+  /// Roofs this case is compared with; empty for none. Pure.
+  std::vector<Roof> (*roofs)(const Params&) = nullptr;
+  std::unique_ptr<Workload> (*make)(const WorkContext&) = nullptr;
+};
+
+/// All entries of this build, in the order of their folders' names.
+std::span<const Entry> registry();
+
+/// The entry, or nullptr.
+const Entry* find_entry(std::string_view name, std::string_view variant);
+
+/// Names of the workloads in this build, each once.
+std::vector<std::string> workload_names();
+
+}  // namespace dlscale
