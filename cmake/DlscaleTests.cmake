@@ -5,13 +5,14 @@ include_guard()
 find_package(Catch2 REQUIRED)
 if(Catch2_VERSION VERSION_GREATER_EQUAL 3)
   set(dlscale_catch_header "catch2/catch_all.hpp")
+  set(dlscale_catch_names "using Catch::Approx;")
   set(dlscale_catch_target Catch2::Catch2)
 else()
   set(dlscale_catch_header "catch2/catch.hpp")
   set(dlscale_catch_target Catch2::Catch2)
 endif()
-file(WRITE ${PROJECT_BINARY_DIR}/generated/dlscale_catch.hpp
-     "#pragma once\n#include <${dlscale_catch_header}>\n")
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/dlscale_catch.hpp @ONLY
+     CONTENT "#pragma once\n#include <@dlscale_catch_header@>\n@dlscale_catch_names@\n")
 add_library(dlscale_catch_main STATIC ${PROJECT_SOURCE_DIR}/tests/main.cpp)
 target_link_libraries(dlscale_catch_main PUBLIC dlscale_options ${dlscale_catch_target} dlscale_base)
 target_compile_definitions(dlscale_catch_main PUBLIC DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
@@ -19,6 +20,9 @@ target_compile_definitions(dlscale_catch_main PUBLIC DLSCALE_SOURCE_DIR="${PROJE
 
 function(dlscale_unit_tests room)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${room}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
   add_executable(unit_${room} ${sources})
   target_link_libraries(unit_${room} PRIVATE dlscale_catch_main dlscale_${room} ${ARGN})
   add_test(NAME unit_${room} COMMAND unit_${room})

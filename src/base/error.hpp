@@ -22,12 +22,14 @@ enum class ExitCode : int {
 /// *problem (why) what to do*: the grammar of every message. `why` and `remedy` may be empty.
 std::string sentence(std::string_view problem, std::string_view why, std::string_view remedy);
 
-/// An error that ends something with a sentence for the user. `exit_code()` says how a run ended by it exits.
+/// An error that ends something with a sentence for the user. `exit_code()` says how a run ended by it
+/// exits.
 class Error : public std::runtime_error {
  public:
   Error(ExitCode code, std::string_view problem, std::string_view why = {}, std::string_view remedy = {})
       : std::runtime_error(sentence(problem, why, remedy)), code_(code) {}
-  Error(ExitCode code, const std::string& whole_sentence) : std::runtime_error(whole_sentence), code_(code) {}
+  Error(ExitCode code, const std::string& whole_sentence)
+      : std::runtime_error(whole_sentence), code_(code) {}
 
   ExitCode exit_code() const noexcept { return code_; }
 

@@ -6,7 +6,8 @@
 
 namespace dlscale {
 
-/// Owns one handle. `Traits::null()` is the empty value, `Traits::close(h)` releases it and never throws.
+/// Owns one handle. `Traits::null()` is the empty value, `Traits::close(h)` releases it and never
+/// throws.
 template <class Traits>
 class Handle {
  public:

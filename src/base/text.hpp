@@ -17,7 +17,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 /// "did you mean 'x'?" for a near candidate, else "valid: a, b, c".
 std::string suggest(std::string_view word, std::span<const std::string> candidates);
 
-/// Seconds from "90", "90s", "1.5min", "2h", "250ms", "10us"; nothing if it is not a duration or negative.
+/// Seconds from "90", "90s", "1.5min", "2h", "250ms", "10us"; nothing if it is not a duration or
+/// negative.
 std::optional<double> parse_duration(std::string_view text);
 
 /// "1.23 ms", "45.6 s", "12 min 3 s". Non-finite values print as "n/a".

@@ -19,9 +19,9 @@ namespace dlscale {
 struct Key {
   std::string name;
   Scalar default_value;
-  std::string help;                   ///< one line, with the unit
-  std::optional<double> min, max;     ///< inclusive, for numbers
-  std::vector<std::string> choices;   ///< for strings; empty = any
+  std::string help;                  ///< one line, with the unit
+  std::optional<double> min, max;    ///< inclusive, for numbers
+  std::vector<std::string> choices;  ///< for strings; empty = any
 };
 
 /// Work of one repetition: over all participants for distributed workloads, per rank otherwise.
@@ -63,7 +63,8 @@ class Workload {
   virtual void run() = 0;
   /// Judges what the last run() left. Collective over participants for distributed workloads.
   virtual Check verify() = 0;
-  /// Facts the workload itself finds out (kernel chosen, nodes of its grid, …), as a JSON object's text; may be empty.
+  /// Facts the workload itself finds out (kernel chosen, nodes of its grid, …), as a JSON object's text;
+  /// may be empty.
   virtual std::string results() const { return {}; }
 };
 
@@ -88,7 +89,8 @@ struct Entry {
 
   /// Small cases that must pass their check, awkward sizes included. Pure.
   std::vector<Params> (*examples)() = nullptr;
-  /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any runs. Pure.
+  /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any
+  /// runs. Pure.
   std::string (*validate)(const Params&) = nullptr;
   /// Pure. `ranks` = participants, `threads` per rank.
   Cost (*cost)(const Params&, int ranks, int threads) = nullptr;

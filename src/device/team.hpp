@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Threads of one rank that start together and sleep between tasks (no spinning while other ranks
+/// measure).
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace dlscale {
+
+/// `threads` workers, the caller being the first. They inherit the caller's affinity mask.
+class ThreadTeam {
+ public:
+  explicit ThreadTeam(int threads);
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
+
+  int size() const;
+  /// task(i) on every worker i at once; returns when all are done. Tasks must not throw.
+  void run(const std::function<void(int)>& task);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dlscale

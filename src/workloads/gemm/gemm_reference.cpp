@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Naive, obvious, slow: the specification of gemm.
+#include <algorithm>
+#include <cmath>
+
+#include "device/random.hpp"
+#include "workloads/gemm/gemm.hpp"
+
+namespace dlscale {
+
+template <class T>
+double gemm_reference_element(const GemmResult<T>& r, std::int64_t row, std::int64_t column) {
+  const GemmShape& s = r.shape;
+  double sum = 0;
+  for (std::int64_t l = 0; l < s.k; ++l) {
+    const double a =
+        static_cast<double>(r.a[static_cast<std::size_t>(s.trans_a ? l + row * s.k : row + l * s.m)]);
+    const double b = static_cast<double>(
+        r.b[static_cast<std::size_t>(s.trans_b ? column + l * s.n : l + column * s.k)]);
+    sum += a * b;
+  }
+  return sum;
+}
+
+template <class T>
+Check gemm_check_elements(const GemmResult<T>& r, GemmPrecision u) {
+  const GemmShape& s = r.shape;
+  const std::uint64_t key = stream_key(r.seed, static_cast<std::uint64_t>(GemmOperand::c));
+  Check worst{.error = 0, .tolerance = 0, .method = "every element against a float64 loop"};
+  double worst_ratio = -1;
+  for (std::int64_t j = 0; j < s.n; ++j)
+    for (std::int64_t i = 0; i < s.m; ++i) {
+      const double product = gemm_reference_element(r, i, j);
+      double expected =
+          static_cast<double>(static_cast<T>(uniform_at(key, static_cast<std::uint64_t>(i + j * s.m))));
+      double tolerance = 0;
+      // |op(A)|·|op(B)| ≤ k since entries lie in (−1, 1); the float64 loop itself may be off by
+      // k·2⁻⁵³·k.
+      const auto k = static_cast<double>(s.k);
+      const double one = std::fabs(s.alpha) * k * ((k + 2) * (u.accumulate + 0x1p-53) + u.output);
+      for (std::int64_t p = 0; p < r.repetitions; ++p) {
+        expected = s.alpha * product + (s.beta == 0 ? 0.0 : s.beta * expected);
+        tolerance = std::fabs(s.beta) * tolerance + one + 2 * (u.output + 0x1p-53) * std::fabs(expected);
+      }
+      const double error =
+          std::fabs(static_cast<double>(r.c[static_cast<std::size_t>(i + j * s.m)]) - expected);
+      const double ratio = tolerance > 0 ? error / tolerance : (error == 0 ? 0 : HUGE_VAL);
+      if (!(ratio <= worst_ratio)) {  // NaN wins and stays
+        worst_ratio = ratio;
+        worst.error = error;
+        worst.tolerance = tolerance;
+        if (std::isnan(ratio)) return worst;
+      }
+    }
+  return worst;
+}
+
+template double gemm_reference_element(const GemmResult<double>&, std::int64_t, std::int64_t);
+template double gemm_reference_element(const GemmResult<float>&, std::int64_t, std::int64_t);
+template Check gemm_check_elements(const GemmResult<double>&, GemmPrecision);
+template Check gemm_check_elements(const GemmResult<float>&, GemmPrecision);
+
+}  // namespace dlscale
