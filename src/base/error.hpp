@@ -28,8 +28,6 @@ class Error : public std::runtime_error {
  public:
   Error(ExitCode code, std::string_view problem, std::string_view why = {}, std::string_view remedy = {})
       : std::runtime_error(sentence(problem, why, remedy)), code_(code) {}
-  Error(ExitCode code, const std::string& whole_sentence)
-      : std::runtime_error(whole_sentence), code_(code) {}
 
   ExitCode exit_code() const noexcept { return code_; }
 

@@ -15,7 +15,7 @@ namespace dlscale {
 /// Outcome of "did it work everywhere?": the lowest failing rank and what it said.
 struct Agreement {
   bool ok = true;
-  int rank = -1;        ///< first failing rank (in `comm`)
+  int rank = -1;  ///< first failing rank (in `comm`)
   int failures = 0;
   std::string message;  ///< the first failing rank's
 };
@@ -36,8 +36,9 @@ std::int64_t sum_over_ranks(const Communicator& comm, std::int64_t value);
 /// @note Collective. Text of every rank, at the root in rank order (empty elsewhere).
 std::vector<std::string> gather_texts(const Communicator& comm, const std::string& text, int root = 0);
 
-/// Two-level gather of equally long rows: ranks → their node's leader → world rank 0, in pieces of at most
-/// `piece_bytes` per message. At world rank 0 the result holds world.size() × row.size() bytes in world rank order.
+/// Two-level gather of equally long rows: ranks → their node's leader → world rank 0, in pieces of at
+/// most `piece_bytes` per message. At world rank 0 the result holds world.size() × row.size() bytes in
+/// world rank order.
 /// @note Collective over session.world(). Every rank must pass the same row.size().
 std::vector<std::byte> gather_rows(const MpiSession& session, std::span<const std::byte> row,
                                    std::size_t piece_bytes = std::size_t{8} << 20);

@@ -8,10 +8,11 @@
 
 namespace dlscale {
 
-/// ⌈log2 p⌉ rounds of zero-byte messages to rank ± 2^k (Hensgen, Finkel, Manber 1988), by persistent requests made
-/// once. Spins (through MPI's progress): used right before a timed stretch, never to park.
+/// ⌈log2 p⌉ rounds of zero-byte messages to rank ± 2^k (Hensgen, Finkel, Manber 1988), by persistent
+/// requests made once. Spins (through MPI's progress): used right before a timed stretch, never to park.
 class DisseminationBarrier {
  public:
+  /// @note Collective over comm.
   explicit DisseminationBarrier(const Communicator& comm);
   ~DisseminationBarrier();
   DisseminationBarrier(const DisseminationBarrier&) = delete;
@@ -20,6 +21,7 @@ class DisseminationBarrier {
   void wait();
 
  private:
+  Communicator comm_;  ///< a private duplicate: a workload's wildcard receive can't take our messages
   std::vector<MPI_Request> requests_;  ///< [round][receive, send]
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "comm/communicator.hpp"
 
 namespace dlscale {
@@ -17,9 +18,12 @@ struct ClockOffset {
   std::int64_t at_ns = 0;       ///< root's clock at the measurement
 };
 
-/// Flat ping-pong of the root with every other node's leader, `pings` round trips each; the one with the smallest
-/// round trip counts (Cristian 1989). Ranks of one node share their clock.
-/// @note Collective over session.leaders(); returns the table at world rank 0, empty elsewhere. No-op on other ranks.
-std::vector<ClockOffset> measure_clock_offsets(const MpiSession& session, int pings = 40);
+/// Flat ping-pong of the root with every other node's leader, `pings` round trips each; the one with the
+/// smallest round trip counts (Cristian 1989). Ranks of one node share their clock. `clock` is this
+/// rank's (tests shift it).
+/// @note Collective over session.leaders(); returns the table at world rank 0, empty elsewhere. No-op on
+/// other ranks.
+std::vector<ClockOffset> measure_clock_offsets(const MpiSession& session, int pings = 40,
+                                               std::int64_t (*clock)() = now_ns);
 
 }  // namespace dlscale

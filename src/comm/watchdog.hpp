@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// A watchdog that uses no MPI: it names the ranks that did not arrive, and carries a fatal message to the root.
+/// A watchdog that uses no MPI: it names the ranks that did not arrive, and carries a fatal message to
+/// the root.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,25 @@ namespace dlscale {
 
 /// A UDP address other ranks can reach ("10.0.0.1:45678").
 struct WatchdogAddress {
-  std::uint32_t ipv4_be = 0;  ///< network byte order
+  std::uint32_t ipv4_be =
+      0;  ///< network byte order; 0: this host has no IPv4 address (nothing is sent then)
   std::uint16_t port_be = 0;
+  std::uint64_t run = 0;  ///< random; rank 0's marks every datagram of the run, strangers' are dropped
 };
 
-/// One thread per rank. The main thread says what it waits for; ranks that wait longer than they should report it by
-/// UDP to two deputies (ranks 0 and 1). Nothing is sent while all goes well. When patience ends:
-///  - rank 0 (or rank 1 when rank 0 does not answer) names the ranks that did not report the same wait, with what the
-///    others last said, calls on_expired(sentence) and leaves with _exit(6);
-///  - every other rank leaves with _exit(6) two seconds later.
+/// One thread per rank. The main thread says what it waits for or works at; ranks that take longer than
+/// they should report it by UDP to two deputies (ranks 0 and 1). Beyond one greeting nothing is sent
+/// while all goes well. A state may last expected_s + patience; reports begin at expected_s + patience /
+/// 2, and shortly before the end the deputies ask every rank that did not report. When the first rank's
+/// time is over:
+///  - rank 0 names the ranks that did not arrive, with what they last said, in one line on stderr, calls
+///    on_expired(sentence) and leaves with _exit(6); the others wait for that (at most 30 s) and leave
+///    with 6 too;
+///  - rank 1 does the same, without on_expired, 2 s later when rank 0 gives no sign;
+///  - every other rank leaves by itself with _exit(6) 4 s later when neither gives a sign.
+/// Time in which the process did not run at all (a suspended job) does not count. With one rank there is
+/// nobody to wait for: no thread, no expiry. Stdio is not flushed on the way out: the main thread may
+/// hold its locks.
 class Watchdog {
  public:
   struct Setup {
@@ -44,14 +55,17 @@ class Watchdog {
   /// Starts the thread, once the addresses of ranks 0 and 1 are known everywhere.
   void start(WatchdogAddress rank0, WatchdogAddress rank1);
 
-  /// From here the main thread waits for the others, stage number `stage` (same order on all ranks); it should not take
-  /// longer than expected_s + patience. Cheap: two atomic stores.
+  /// From here the main thread waits for the others, stage number `stage` (same order on all ranks); it
+  /// should not take longer than expected_s + patience (expected_s may be infinite). Cheap: an
+  /// uncontended lock and a short copy (`what` is copied, 120 bytes at most).
   void waiting(std::uint64_t stage, double expected_s, const char* what);
-  /// From here it works ("running case 7"), which may take expected_s + patience while others wait.
+  /// From here it works ("running case 7"), which may take expected_s + patience: a rank lost inside a
+  /// collective run() leaves all others in this state.
   void working(const char* what, int case_id, double expected_s);
 
-  /// This rank failed inside run(): tells the root (three datagrams), prints the message, waits up to 2 s for the root to
-  /// end the run, then _exit(1). On rank 0 it calls on_fatal directly.
+  /// This rank failed inside run(): prints the message, tells the root (three datagrams), waits up to 2
+  /// s (30 s once the root answered) for it to end the run, then _exit(1). On rank 0 it calls on_fatal
+  /// directly.
   [[noreturn]] void fatal(const std::string& message);
 
  private:

@@ -17,6 +17,7 @@ struct Place {
   std::string source;  ///< file name as the user gave it, or the command line option
   int line = 0;        ///< 1-based; 0 = command line
   std::string text() const;
+  bool operator==(const Place&) const = default;
 };
 
 /// One key of a [[case]] with the one or more values written for it.
@@ -24,18 +25,21 @@ struct Setting {
   std::string key;
   std::vector<Scalar> values;
   Place place;
+  bool operator==(const Setting&) const = default;
 };
 
 /// One [[case]] or --case before expansion. Keys are checked against the workload by the plan.
 struct CaseRequest {
   std::string workload;
-  std::vector<Setting> settings;                ///< arrays multiply, except zipped keys
-  std::vector<std::vector<std::string>> zip;    ///< groups of keys whose arrays advance together
+  std::vector<Setting> settings;              ///< arrays multiply, except zipped keys
+  std::vector<std::vector<std::string>> zip;  ///< groups of keys whose arrays advance together
   /// Rows of the `list` file: every row is one combination; columns are keys, `label` included.
   std::vector<Params> rows;
-  std::string list_file;                        ///< as written; empty = no list
-  std::map<std::string, double> require;        ///< e.g. min_rate: performance asked for
+  std::vector<Place> row_places;          ///< one per row
+  std::string list_file;                  ///< as written; empty = no list
+  std::map<std::string, double> require;  ///< e.g. min_rate: performance asked for
   Place place;
+  bool operator==(const CaseRequest&) const = default;
 };
 
 /// [run]
@@ -47,17 +51,19 @@ struct RunOptions {
   std::string device = "auto";     ///< auto | cpu | cuda
   std::int64_t threads = 0;        ///< per rank; 0 = the cores of this rank's share of its node
   double watchdog_s = 60;          ///< patience beyond the planned time before absent ranks are named
+  bool operator==(const RunOptions&) const = default;
 };
 
 /// [sampling]; a case may override all but interleave and confidence.
 struct SamplingOptions {
-  std::int64_t blocks = 6;         ///< at least 6 for an interval
-  bool interleave = true;          ///< blocks of different cases alternate
-  double interval = 0.02;          ///< relative half-width at which a case may stop
+  std::int64_t blocks = 6;  ///< at least 6 for an interval
+  bool interleave = true;   ///< blocks of different cases alternate
+  double interval = 0.02;   ///< relative half-width at which a case may stop
   double confidence = 0.95;
-  double warmup_s = 0;             ///< least warm-up time; 0 = detected
-  double min_time_s = 0;           ///< hold the case at least this long (measured blocks)
-  double max_time_s = 0;           ///< 0 = the case's share of the budget
+  double warmup_s = 0;    ///< least warm-up time; 0 = detected
+  double min_time_s = 0;  ///< hold the case at least this long (measured blocks)
+  double max_time_s = 0;  ///< 0 = the case's share of the budget
+  bool operator==(const SamplingOptions&) const = default;
 };
 
 struct Config {
@@ -65,8 +71,9 @@ struct Config {
   SamplingOptions sampling;
   std::vector<CaseRequest> cases;
 
-  std::string job_name;   ///< file name, or "quick (built in)"
-  std::string job_text;   ///< the job file verbatim, kept in /input/job
+  std::string job_name;  ///< file name, or "quick (built in)"
+  std::string job_text;  ///< the job file verbatim, kept in /input/job
+  bool operator==(const Config&) const = default;
 };
 
 /// Everything of the command line that is not part of the job.
@@ -81,18 +88,19 @@ struct CommandLine {
   std::vector<std::string> allow;     ///< mis-launch kinds
   std::optional<std::string> device;  ///< --device
   std::optional<std::int64_t> threads;
-  std::int64_t ranks = 0;             ///< --ranks, with --plan
+  std::int64_t ranks = 0;  ///< --ranks, with --plan
   bool plan = false, list = false, dump_default = false, selftest = false, quiet = false;
   bool help = false, version = false;
-  std::string help_text;              ///< filled when help
-  std::vector<std::string> argv;      ///< verbatim, kept in /input/command_line
+  std::string help_text;          ///< filled when help
+  std::vector<std::string> argv;  ///< verbatim, kept in /input/command_line
 };
 
-/// Throws Error(bad_input) with one sentence. Pure: touches no file.
+/// `argv[0]` is the program. Throws Error(bad_input) with one sentence. Pure: touches no file.
 CommandLine parse_command_line(const std::vector<std::string>& argv);
 
-/// Job file (found as given, with ".toml" added, or in `jobs_dir`) + --set/--case/--device/--threads → Config.
-/// Reads the job and the list files it names; throws Error(bad_input) naming file, line, key and nearest valid key.
+/// Job file (found as given, with ".toml" added, or in `jobs_dir`) + --set/--case/--device/--threads →
+/// Config. Reads the job and the list files it names; throws Error(bad_input) naming file, line, key and
+/// nearest valid key.
 Config load_config(const CommandLine& line, const std::string& jobs_dir);
 
 /// The same from a text, for tests and for the built-in job. `lists_dir` resolves list = "…".

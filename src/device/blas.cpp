@@ -3,6 +3,9 @@
 
 #include <dlfcn.h>
 
+#include <climits>
+#include <cstdlib>
+
 namespace dlscale {
 namespace {
 
@@ -10,6 +13,14 @@ namespace {
 template <class Function>
 Function find(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
+}
+
+std::string library_of(const char* function) {
+  void* address = dlsym(RTLD_DEFAULT, function);
+  Dl_info info = {};
+  if (address == nullptr || dladdr(address, &info) == 0 || info.dli_fname == nullptr) return {};
+  char path[PATH_MAX] = {};
+  return realpath(info.dli_fname, path) != nullptr ? path : info.dli_fname;
 }
 
 using SetThreads = void (*)(int);
@@ -30,23 +41,24 @@ bool set_blas_threads(int threads) {
 
 BlasFacts blas_facts() {
   BlasFacts facts;
+  facts.library = library_of("dgemm_");
   if (const auto config = find<char* (*)()>("openblas_get_config")) {
-    facts.library = "OpenBLAS";
-    facts.version = config();
-    if (const auto core = find<char* (*)()>("openblas_get_corename")) facts.kernels = core();
+    facts.vendor = "OpenBLAS";
+    facts.config = config();
+    if (const auto core = find<char* (*)()>("openblas_get_corename")) facts.core_name = core();
     if (const auto threads = find<GetThreads>("openblas_get_num_threads")) facts.threads = threads();
   } else if (const auto mkl = find<void (*)(char*, int)>("MKL_Get_Version_String")) {
     char text[256] = {};
     mkl(text, static_cast<int>(sizeof text) - 1);
-    facts.library = "MKL";
-    facts.version = text;
+    facts.vendor = "MKL";
+    facts.config = text;
     if (const auto threads = find<GetThreads>("MKL_Get_Max_Threads")) facts.threads = threads();
   } else if (const auto blis = find<GetText>("bli_info_get_version_str")) {
-    facts.library = "BLIS";
-    facts.version = blis();
+    facts.vendor = "BLIS";
+    facts.config = blis();
     if (const auto threads = find<GetThreads>("bli_thread_get_num_threads")) facts.threads = threads();
   } else {
-    facts.library = "unknown BLAS";
+    facts.vendor = "unknown BLAS";
   }
   return facts;
 }

@@ -12,10 +12,11 @@ namespace dlscale {
 bool set_blas_threads(int threads);
 
 struct BlasFacts {
-  std::string library;  ///< "OpenBLAS" | "MKL" | "BLIS" | "unknown BLAS"
-  std::string version;  ///< the library's own text
+  std::string library;  ///< file that dgemm_ came from
+  std::string vendor;   ///< "OpenBLAS" | "MKL" | "BLIS" | "unknown BLAS"
+  std::string config;   ///< version, in the library's own words
   std::string
-      kernels;      ///< architecture its kernels are chosen for ("SkylakeX"); empty if it does not tell
+      core_name;    ///< architecture its kernels are chosen for ("SkylakeX"); empty if it does not tell
   int threads = 0;  ///< in effect; 0 if it does not tell
 };
 BlasFacts blas_facts();

@@ -15,20 +15,21 @@ namespace dlscale {
 /// One rank's place, as gathered from a running job or assumed for ranks one does not have.
 struct RankPlace {
   std::string host;
-  int node = 0;        ///< 0-based, in order of first appearance
+  int node = 0;  ///< 0-based, in order of first appearance
   int local_rank = 0;
-  int numa = 0;        ///< NUMA domain of the rank's cores
-  int cores = 1;       ///< physical cores this rank may use: its share of its affinity mask
+  int numa = 0;   ///< NUMA domain of the rank's cores
+  int cores = 1;  ///< physical cores this rank may use: its share of its affinity mask
 };
 
 /// The machine as far as a plan needs it.
 struct Layout {
   std::vector<RankPlace> ranks;
-  std::vector<double> node_memory_bytes;  ///< available per node: min of MemAvailable and the cgroup's rest
-  std::string device = "cpu";             ///< resolved: cpu | cuda
+  std::vector<double>
+      node_memory_bytes;       ///< available per node: min of MemAvailable and the cgroup's rest
+  std::string device = "cpu";  ///< resolved: cpu | cuda
   /// Rates assumed for the time estimates before anything is measured, per core resp. per node.
   double assumed_flops_f64 = 16e9, assumed_flops_f32 = 32e9, assumed_bytes_per_s = 10e9;
-  bool assumed = false;                   ///< --plan --ranks N: not a running job
+  bool assumed = false;  ///< --plan --ranks N: not a running job
   int nodes() const { return static_cast<int>(node_memory_bytes.size()); }
 };
 
@@ -40,32 +41,33 @@ std::string_view to_string(CaseStatus status);
 
 /// One entry of the plan.
 struct Case {
-  int id = 0;               ///< index in the plan and in /cases
-  int order = 0;            ///< group in which it is measured; groups run one after the other, blocks inside one alternate
+  int id = 0;  ///< index in the plan and in /cases
+  int order =
+      0;  ///< group in which it is measured; groups run one after the other, blocks inside one alternate
   std::string workload, variant, device, dtype, series, role, label;
-  std::string occupancy;    ///< "alone" | "together" | "<n>" ranks per node at once
-  std::string placement;    ///< "" for per-rank cases
-  int ranks = 0;            ///< participants
-  int threads = 1;          ///< per rank, in effect
-  Params params;            ///< all keys of the workload, defaults included
+  std::string occupancy;  ///< "alone" | "together" | "<n>" ranks per node at once
+  std::string placement;  ///< "" for per-rank cases
+  int ranks = 0;          ///< participants
+  int threads = 1;        ///< per rank, in effect
+  Params params;          ///< all keys of the workload, defaults included
   Cost cost;
-  SamplingOptions sampling; ///< in effect for this case
-  double predicted_s = 0;   ///< one repetition, from the assumed rates
-  double budget_s = 0;      ///< share of the run's budget
+  SamplingOptions sampling;  ///< in effect for this case
+  double predicted_s = 0;    ///< one repetition, from the assumed rates
+  double budget_s = 0;       ///< share of the run's budget
   std::map<std::string, double> require;
   CaseStatus status = CaseStatus::planned;
-  std::string message;      ///< why skipped
-  std::string repro;        ///< a valid --case text: only what differs from the defaults
-  std::vector<int> roofs;   ///< ids of the cases this one is compared with
+  std::string message;     ///< why skipped
+  std::string repro;       ///< a valid --case text: only what differs from the defaults
+  std::vector<int> roofs;  ///< ids of the cases this one is compared with
 
   /// "gemm m=4096 … f64 together ×1": for progress, tables and --only.
   std::string name() const;
 };
 
 struct Plan {
-  std::vector<Case> cases;   ///< noop first, then roofs, then what was asked
+  std::vector<Case> cases;  ///< noop first, then roofs, then what was asked
   double budget_s = 0;
-  double predicted_s = 0;    ///< measuring, warm-up and preparing, from the assumed rates
+  double predicted_s = 0;  ///< measuring, warm-up and preparing, from the assumed rates
   std::vector<std::string> warnings;
 };
 
@@ -74,11 +76,13 @@ struct Plan {
 Plan make_plan(const Config& config, const Layout& layout, std::span<const Entry> entries,
                const std::vector<std::string>& only = {});
 
-/// World ranks that work at the same time, turn by turn: "together" is one turn of all, "alone" takes turns
-/// over one rank per NUMA domain on every node at once, "<n>" is the first n ranks of each node at once. Pure.
+/// World ranks that work at the same time, turn by turn: "together" is one turn of all, "alone" takes
+/// turns over one rank per NUMA domain on every node at once, "<n>" is the first n ranks of each node at
+/// once. Pure.
 std::vector<std::vector<int>> turns(std::string_view occupancy, const Layout& layout);
 
-/// --plan: a table in 80 columns with cases, FLOP, bytes, memory per rank, predicted time, skipped ones with numbers.
+/// --plan: a table in 80 columns with cases, FLOP, bytes, memory per rank, predicted time, skipped ones
+/// with numbers.
 std::string render_plan(const Plan& plan, const Layout& layout);
 
 /// --list: workloads with their keys, defaults and meaning.

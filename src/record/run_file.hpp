@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The run file: everything is created up front, then sealed and only appended to or overwritten in place.
-/// Layout: docs/file-format.md. Used by rank 0 only. Every function may be called from the closing thread too.
+/// The run file: everything is created up front, then sealed and only appended to or overwritten in
+/// place. Layout: docs/file-format.md. Used by rank 0 only. Every function may be called from the
+/// closing thread too.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ struct RankRow {
   std::string host;
   int local_rank = 0;
   int pid = 0;
-  std::string cpus;        ///< affinity list, "0-3,8"
+  std::string cpus;  ///< affinity list, "0-3,8"
   int threads = 1;
   int numa = -1;
   std::string device, device_uuid;
@@ -34,14 +35,14 @@ struct CaseRow {
   int ranks = 0, threads = 0;
   std::string engine, params_json;
   double flops = 0, bytes_touched = 0, bytes_sent = 0, memory_bytes = 0;
-  std::string status;      ///< planned | running | completed | failed | skipped
+  std::string status;  ///< planned | running | completed | failed | skipped
   std::string stop_reason;
   int blocks = 0;
   std::int64_t samples = 0, warmup = 0, repeats = 0;
-  std::string mode;        ///< isolated | batched
-  double median_s, low_s, high_s;                    ///< NaN while unknown
-  double check_error, check_tolerance;               ///< NaN while unknown
-  int check_passed = -1;   ///< −1 not checked, 0, 1
+  std::string mode;                     ///< isolated | batched
+  double median_s, low_s, high_s;       ///< NaN while unknown
+  double check_error, check_tolerance;  ///< NaN while unknown
+  int check_passed = -1;                ///< −1 not checked, 0, 1
   std::string results_json, message, repro;
   CaseRow();
 };
@@ -59,15 +60,15 @@ struct ProbeInfo {
 /// What must be known about a case before the file is sealed.
 struct CaseLayout {
   CaseRow row;
-  std::vector<int> ranks;              ///< world ranks of the columns
-  std::vector<ProbeInfo> probes;       ///< may be empty
-  std::vector<std::string> part_names; ///< may be empty: no parts dataset then
+  std::vector<int> ranks;               ///< world ranks of the columns
+  std::vector<ProbeInfo> probes;        ///< may be empty
+  std::vector<std::string> part_names;  ///< may be empty: no parts dataset then
 };
 
 struct LaunchInfo {
-  std::string started;   ///< ISO 8601 UTC
-  std::string hosts;     ///< comma-separated, each once
-  std::string reason;    ///< "first" | "resume"
+  std::string started;  ///< ISO 8601 UTC
+  std::string hosts;    ///< comma-separated, each once
+  std::string reason;   ///< "first" | "resume"
 };
 
 /// Everything fixed at the start of a launch.
@@ -98,17 +99,21 @@ struct ResumeState {
   std::vector<CaseRow> cases;
 };
 
-/// Owns the open HDF5 file and its lock file (PATH.lock, flock: released by the system if the program dies).
+/// Owns the open HDF5 file and its lock file (PATH.lock, flock: released by the system if the program
+/// dies).
 class RunFile {
  public:
-  /// Creates exclusively; throws Error(output_failed) if it exists, is locked by another run, or can't be written.
+  /// Creates exclusively; throws Error(output_failed) if it exists, is locked by another run, or can't
+  /// be written.
   static std::unique_ptr<RunFile> create(const std::string& path, const FileSpec& spec);
 
-  /// Reads what a resume must compare. Clears a stale SWMR flag. Throws Error(bad_input) if it is no run file.
+  /// Reads what a resume must compare. Clears a stale SWMR flag. Throws Error(bad_input) if it is no run
+  /// file.
   static ResumeState inspect(const std::string& path);
 
-  /// Opens an existing file for a further launch: adds launch, ranks, environment, and the cases of `spec`
-  /// (their ids follow those in the file). Rows of earlier launches given in `superseded` are overwritten.
+  /// Opens an existing file for a further launch: adds launch, ranks, environment, and the cases of
+  /// `spec` (their ids follow those in the file). Rows of earlier launches given in `superseded` are
+  /// overwritten.
   static std::unique_ptr<RunFile> reopen(const std::string& path, const FileSpec& spec,
                                          const std::vector<CaseRow>& superseded);
 
@@ -120,16 +125,17 @@ class RunFile {
   RunFile(const RunFile&) = delete;
   RunFile& operator=(const RunFile&) = delete;
 
-  void append(int case_id, const SampleRows& rows);   ///< buffered until flush()
+  void append(int case_id, const SampleRows& rows);  ///< buffered until flush()
   void update_case(const CaseRow& row);
   void append_clocks(const std::vector<ClockRow>& rows);
   void set_status(std::string_view status);
-  void flush();                                       ///< what was appended survives a kill from here on
+  void flush();  ///< what was appended survives a kill from here on
   /// Sets the status, closes and releases the lock. Idempotent.
   void close(std::string_view status);
 
-  /// For the closing thread: like close(), but gives up (returns false, touching nothing) when another thread
-  /// has been inside the library for `patience_s`. `failed_case` with `message` is marked failed if ≥ 0.
+  /// For the closing thread: like close(), but gives up (returns false, touching nothing) when another
+  /// thread has been inside the library for `patience_s`. `failed_case` with `message` is marked failed
+  /// if ≥ 0.
   bool close_from_other_thread(std::string_view status, double patience_s, int failed_case = -1,
                                std::string_view message = {});
 

@@ -37,7 +37,7 @@ template <class T>
 void GemmCpu<T>::prepare() {
   if (!set_blas_threads(threads_))
     throw Error(ExitCode::case_failed, "can't set the threads of the BLAS",
-                blas_facts().library + " offers no way", "use threads = 1 or another BLAS");
+                blas_facts().vendor + " offers no way", "use threads = 1 or another BLAS");
   a_ = Buffer<T>(static_cast<std::size_t>(shape_.m) * static_cast<std::size_t>(shape_.k));
   b_ = Buffer<T>(static_cast<std::size_t>(shape_.k) * static_cast<std::size_t>(shape_.n));
   c_ = Buffer<T>(static_cast<std::size_t>(shape_.m) * static_cast<std::size_t>(shape_.n));
@@ -95,7 +95,7 @@ template <class T>
 std::string GemmCpu<T>::results() const {
   const BlasFacts facts = blas_facts();
   return nlohmann::json{
-      {"blas", facts.library}, {"blas_kernels", facts.kernels}, {"blas_threads", facts.threads}}
+      {"blas", facts.vendor}, {"blas_kernels", facts.core_name}, {"blas_threads", facts.threads}}
       .dump();
 }
 

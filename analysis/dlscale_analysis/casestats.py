@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one case's samples say, rank by rank and sample by sample; read in pieces so that any size fits in memory."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List
+
+import numpy as np
+import pandas as pd
+
+from .load import Run
+from .samples import Samples
+from .stats import EMPTY, Interval, block_medians, column_half_widths, column_quantiles, median_interval
+
+RANK_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+SAMPLE_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
+PER_RANK = {"noop", "gemm", "fma", "triad", "conv2d", "infer"}
+RATE_KINDS = {"gemm": "flops", "fma": "flops", "pdgemm": "flops", "conv2d": "flops", "triad": "bytes", "noop": "time",
+              "collective": "time", "pairwise": "time"}
+
+
+@dataclass
+class CaseStats:
+    """Times are seconds per repetition, measured samples only unless said otherwise. p = participants."""
+    id: int
+    kind: str                    # flops | bytes | time: what its rate is made of
+    distributed: bool
+    work: float                  # FLOP or bytes per repetition (per rank, or of all for distributed); NaN for time
+    ranks: np.ndarray            # [p] world ranks
+    hosts: np.ndarray            # [p]
+    blocks: np.ndarray           # [b] numbers of the blocks
+    rank_block_s: np.ndarray     # [b, p] block medians of each rank
+    rank_s: np.ndarray           # [p] medians
+    rank_quantiles_s: np.ndarray  # [RANK_LEVELS, p]
+    rank_half_width: np.ndarray  # [p] relative half-width of each rank's interval; NaN with fewer than six blocks
+    time: Interval               # the case's time with its interval from block medians
+    sample_s: np.ndarray         # [SAMPLE_LEVELS, sample] over ranks, warm-ups included
+    sample_block: np.ndarray     # [sample]
+    sample_warm: np.ndarray      # [sample] is it a warm-up
+    repeats: int                 # median executions per sample
+    measured: int                # samples of the rank that has most
+    traces: Dict[str, np.ndarray]  # "slowest", "median": [sample] of that rank, warm-ups included
+
+    @property
+    def slowest(self) -> int:
+        """Index of the participant with the largest median; −1 without samples."""
+        return int(np.nanargmax(self.rank_s)) if np.isfinite(self.rank_s).any() else -1
+
+    @property
+    def fastest(self) -> int:
+        return int(np.nanargmin(self.rank_s)) if np.isfinite(self.rank_s).any() else -1
+
+    @property
+    def middle(self) -> int:
+        """Index of the participant whose median is nearest to the median over ranks."""
+        if not np.isfinite(self.rank_s).any():
+            return -1
+        return int(np.nanargmin(np.abs(self.rank_s - np.nanmedian(self.rank_s))))
+
+    def rate(self, seconds: float) -> float:
+        """FLOP/s or B/s of this time; the time itself for kind "time"."""
+        if self.kind == "time":
+            return seconds
+        return self.work / seconds if seconds > 0 else float("nan")
+
+
+def rate_kind(case: pd.Series) -> str:
+    """What this case's rate is made of; a workload unknown here is judged by the work it declares."""
+    known = RATE_KINDS.get(case["workload"])
+    return known or ("flops" if case["flops"] > 0 else "time")
+
+
+def is_distributed(case: pd.Series) -> bool:
+    """Do all participants work on one problem? Per-rank cases have no placement."""
+    return case["workload"] not in PER_RANK and case["placement"] != ""
+
+
+def read_case(run: Run, case_id: int) -> CaseStats:
+    """Reads and reduces one case."""
+    case, samples = run.case(case_id), run.samples(case_id)
+    hosts = run.hosts(int(case["launch"]))
+    kind, distributed = rate_kind(case), is_distributed(case)
+    per_rank = _per_rank(samples)
+    maxima, sample_s = _per_sample(samples)
+    warm = _warm(samples)
+    blocks = per_rank["blocks"]
+    rank_s = per_rank["quantiles"][RANK_LEVELS.index(0.5)]
+    if distributed:
+        measured = np.where(warm, np.nan, maxima)
+        _, medians = block_medians(measured, samples.block)
+        time = median_interval(medians)
+        centre = float(np.nanmedian(measured)) if np.isfinite(measured).any() else float("nan")
+    else:
+        time = median_interval(column_quantiles(per_rank["block_s"].T, (0.5,))[0])
+        centre = float(np.nanmedian(rank_s)) if np.isfinite(rank_s).any() else float("nan")
+    stats = CaseStats(
+        id=case_id, kind=kind, distributed=distributed,
+        work={"flops": float(case["flops"]), "bytes": float(case["bytes_touched"])}.get(kind, float("nan")),
+        ranks=samples.ranks, hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
+        blocks=blocks, rank_block_s=per_rank["block_s"], rank_s=rank_s, rank_quantiles_s=per_rank["quantiles"],
+        rank_half_width=column_half_widths(per_rank["block_s"]), time=_centred(time, centre), sample_s=sample_s,
+        sample_block=np.asarray(samples.block), sample_warm=warm,
+        repeats=int(np.median(samples.repeats)) if samples.rows else 0, measured=int(per_rank["measured"]), traces={})
+    for name, index in (("slowest", stats.slowest), ("median", stats.middle)):
+        if index >= 0:
+            stats.traces[name] = samples.seconds(columns=slice(index, index + 1))[:, 0]
+    return stats
+
+
+def read_cases(run: Run) -> Dict[int, CaseStats]:
+    """All cases that have samples."""
+    found = ((int(case_id), run.samples(int(case_id)).rows) for case_id in run.cases["id"])
+    return {case_id: read_case(run, case_id) for case_id, rows in found if rows}
+
+
+def _centred(time: Interval, centre: float) -> Interval:
+    """The interval around the median of all samples, widened if that lies outside the block medians used."""
+    if not np.isfinite(centre) or not time.count:
+        return EMPTY if not time.count else time
+    return Interval(centre, min(time.low, centre) if time.valid else time.low,
+                    max(time.high, centre) if time.valid else time.high, time.count, time.coverage,
+                    min(time.min, centre), max(time.max, centre))
+
+
+def _per_rank(samples: Samples) -> Dict[str, np.ndarray]:
+    """Quantiles and block medians of each rank, some participants at a time."""
+    blocks = np.unique(samples.block[samples.block >= 0]) if samples.rows else np.empty(0, dtype=int)
+    quantiles: List[np.ndarray] = [np.empty((len(RANK_LEVELS), 0))]
+    block_s: List[np.ndarray] = [np.empty((blocks.size, 0))]
+    measured = 0
+    for columns in samples.column_pieces():
+        seconds = samples.seconds(columns=columns, measured=True)
+        quantiles.append(column_quantiles(seconds, RANK_LEVELS))
+        block_s.append(block_medians(seconds, samples.block)[1])
+        measured = max(measured, int(np.isfinite(seconds).sum(axis=0).max(initial=0)))
+    return {"blocks": blocks, "quantiles": np.concatenate(quantiles, axis=1),
+            "block_s": np.concatenate(block_s, axis=1), "measured": np.asarray(measured)}
+
+
+def _per_sample(samples: Samples) -> tuple:
+    """Largest time of each sample over its ranks, and quantiles over ranks; some samples at a time."""
+    levels: List[np.ndarray] = [np.empty((len(SAMPLE_LEVELS), 0))]
+    for rows in samples.row_pieces():
+        levels.append(column_quantiles(samples.seconds(rows=rows).T, SAMPLE_LEVELS))
+    joined = np.concatenate(levels, axis=1)
+    return joined[SAMPLE_LEVELS.index(1.0)], joined
+
+
+def _warm(samples: Samples) -> np.ndarray:
+    """Samples in which no rank was measured."""
+    warm = np.ones(samples.rows, dtype=bool)
+    for rows in samples.row_pieces():
+        warm[rows] = ~(samples.phase(rows) == 1).any(axis=1)
+    return warm

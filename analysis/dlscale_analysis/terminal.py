@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The report in a terminal; readable at 80 columns."""
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from .overview import Overview
+from .units import MISSING, digits, percent, plural, quantity, scale_of, span
+
+STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "": "default"}
+SHOWN = 20  # slow ranks listed; the rest is counted
+
+
+def print_run(console: Console, view: Overview) -> None:
+    """Verdict, headline numbers, cases, roofs, slow ranks, warnings, launches."""
+    run = view.run
+    console.rule(escape(run.path), align="left", style="dim")
+    console.print(Text(view.verdict, style=STYLES[view.level]))
+    console.print(Text(f"dlscale {run.attrs.get('dlscale_version', '?')} ({str(run.attrs.get('git_hash', '?'))[:12]}), "
+                       f"started {run.attrs.get('started', '?')}, {plural(int(run.attrs.get('ranks', 0)), 'rank')}",
+                       style="dim"))
+    _print_tiles(console, view)
+    _print_cases(console, view.cases)
+    _print_problems(console, view.cases)
+    _print_slow(console, view)
+    if view.warnings:
+        console.print("\n[bold yellow]Warnings[/]")
+        for text in view.warnings[:SHOWN]:
+            console.print(Text("• " + text), soft_wrap=False)
+        if len(view.warnings) > SHOWN:
+            console.print(f"  and {len(view.warnings) - SHOWN} more")
+    _print_launches(console, view)
+
+
+def _table(*columns: str, right: tuple = (), wide: str = "") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=column != wide,
+                         overflow="fold")
+    return table
+
+
+def _print_tiles(console: Console, view: Overview) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", style="dim")
+    for tile in view.tiles:
+        table.add_row(tile.title, Text(tile.value, style=f"bold {STYLES[tile.level]}".strip()), escape(tile.detail))
+    console.print()
+    console.print(table)
+
+
+def _print_cases(console: Console, cases: pd.DataFrame) -> None:
+    """Cases with samples: roofs first as the file has them."""
+    rows = cases[np.isfinite(cases["median_s"])]
+    if rows.empty:
+        console.print("\nNo case has a measured sample yet.")
+        return
+    shared = np.isfinite(rows["sharing"]).any()
+    columns = ["#", "case", "rate", "interval", "roof", "worst", "slowest rank"] + (["shar."] if shared else [])
+    table = _table(*columns, right=("#", "rate", "roof", "worst", "shar."), wide="case")
+    for _, row in rows.iterrows():
+        roof = percent(row["of_roof"]) if row["roof"] else ("roof" if row["role"] == "roof" else "")
+        worst = percent(row["of_roof_slowest"]) if row["roof"] else ""
+        slowest = f"{row['slowest_rank']} ({row['slowest_host']})" if row["ranks"] > 1 else ""
+        cells = [str(row["case"]), Text(row["label"], style="red" if row["status"] == "failed" else ""),
+                 quantity(row["rate"], row["unit"], 4), _interval(row), roof, worst, Text(slowest)]
+        table.add_row(*cells, *([f"{row['sharing']:.2f}" if np.isfinite(row["sharing"]) else ""] if shared else []))
+    console.print("\n[bold]Cases[/]  [dim]median over ranks of their medians, per rank; [ ] from block medians[/]")
+    console.print(table)
+    notes = sorted({f"{row['roof']} ({quantity(_roof_rate(row, cases), _roof_unit(row, cases))})"
+                    for _, row in rows.iterrows() if row["roof"]})
+    if notes:
+        console.print(Text("roof: share of the least time the same rank's roofs allow, measured in the same launch: "
+                           + ", ".join(notes) + "; worst: the rank with the smallest share", style="dim"))
+    if shared:
+        console.print(Text("shar.: rate together / rate alone", style="dim"))
+
+
+def _interval(row: pd.Series) -> str:
+    """ "[53.1, 55.0]", or the spread of fewer than six blocks as "53.1…55.0"."""
+    if np.isfinite(row["low"]):
+        return span(row["low"], row["high"], row["rate"], row["unit"]).replace("[", "\\[")
+    if not np.isfinite(row["least"]):
+        return MISSING
+    factor, _ = scale_of(row["rate"], row["unit"])
+    return f"{digits(row['least'] / factor, 4)}…{digits(row['most'] / factor, 4)}"
+
+
+def _roof_rate(row: pd.Series, cases: pd.DataFrame) -> float:
+    return float(cases.loc[cases["case"] == row["roof_case"], "rate"].iloc[0])
+
+
+def _roof_unit(row: pd.Series, cases: pd.DataFrame) -> str:
+    return str(cases.loc[cases["case"] == row["roof_case"], "unit"].iloc[0])
+
+
+def _print_problems(console: Console, cases: pd.DataFrame) -> None:
+    """Failed, skipped and unfinished cases with their message."""
+    rows = cases[cases["status"].isin(["failed", "skipped"]) | (cases["check_passed"] == 0)]
+    if len(rows):
+        console.print("\n[bold]Failed and skipped[/]")
+    for _, row in rows.iterrows():
+        failed = row["status"] == "failed" or row["check_passed"] == 0
+        console.print(Text.assemble((f"{row['status']:8}", STYLES["bad" if failed else "warn"]),
+                                    f"{row['case']} {row['label']}: {row['message'] or 'no message recorded'}"))
+        if failed and row["repro"]:
+            console.print(Text(f"        again: dlscale --case '{row['repro']}'", style="dim"))
+    waiting = int(cases["status"].isin(["planned", "running"]).sum())
+    if waiting:
+        console.print(f"\n{plural(waiting, 'case')} planned or running")
+
+
+def _print_slow(console: Console, view: Overview) -> None:
+    console.print("\n[bold]Slow ranks[/]")
+    if not view.slow:
+        console.print("none: no rank is slower than its equals by more than 3 % and five scaled MADs in two of three "
+                      "thirds of its blocks")
+        return
+    for host in view.hosts[:SHOWN]:
+        console.print(Text("• " + host.sentence(), style="yellow"))
+    for rank in view.slow_alone[:SHOWN]:
+        console.print(Text("• " + rank.sentence()))
+    more = max(0, len(view.hosts) - SHOWN) + max(0, len(view.slow_alone) - SHOWN)
+    if more:
+        console.print(f"  and {more} more (--csv lists all)")
+
+
+def _print_launches(console: Console, view: Overview) -> None:
+    table = _table("launch", "started", "reason", "ranks", "hosts", right=("launch", "ranks"), wide="hosts")
+    for _, row in view.run.launches.iterrows():
+        hosts = [host for host in str(row["hosts"]).split(",") if host]
+        text = ", ".join(hosts[:6]) + (f", … ({len(hosts)} hosts)" if len(hosts) > 6 else "")
+        count = int((view.run.ranks["launch"] == row["launch"]).sum())
+        table.add_row(str(row["launch"]), str(row["started"]), str(row["reason"]), str(count), Text(text))
+    console.print("\n[bold]Launches[/]")
+    console.print(table)
+
+
+def progress(view_cases: pd.DataFrame, samples: int, since_s: float) -> Group:
+    """What a running file has so far: a bar of cases, the case being measured, samples, seconds since its start."""
+    total = max(1, len(view_cases))
+    done = int(view_cases["status"].isin(["completed", "failed", "skipped"]).sum())
+    filled = round(30 * done / total)
+    running = view_cases[view_cases["status"] == "running"]
+    now = ", ".join(f"{row['id']} {row['workload']}" for _, row in running.head(3).iterrows()) or "–"
+    bar = Text("█" * filled, style="green") + Text("░" * (30 - filled), style="dim")
+    elapsed = f", {since_s:.0f} s since the start" if np.isfinite(since_s) else ""
+    return Group(Text.assemble(bar, f" {done} of {plural(total, 'case')}{elapsed}"),
+                 Text(f"measuring: {now}; {samples:,} samples written", style="dim"))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Numbers and names as people read them."""
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Mapping, Set, Tuple
+
+import pandas as pd
+
+PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "time": "s"}
+MISSING = "–"
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """`value` with this many significant digits, never in exponents: 54.3, 143, 0.125."""
+    if value == 0:
+        return "0"
+    value = float(f"{value:.{significant - 1}e}")  # rounded first: 0.9996 has the decimals of 1.00
+    decimals = significant - 1 - math.floor(math.log10(abs(value)))
+    return f"{value:.{min(max(decimals, 0), 9)}f}"
+
+
+def scale_of(value: float, unit: str) -> Tuple[float, str]:
+    """Factor and unit in which `value` reads well: (1e9, "GFLOP/s"), (1e-3, "ms")."""
+    if unit == "s":
+        return next(((factor, name) for factor, name in TIMES if abs(value) >= factor * 0.9995), TIMES[-1])
+    return next(((factor, prefix + unit) for factor, prefix in PREFIXES if abs(value) >= factor * 0.9995), (1.0, unit))
+
+
+def quantity(value: float, unit: str, significant: int = 3) -> str:
+    """ "54.3 GFLOP/s", "12.1 ms"; a dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    factor, name = scale_of(value, unit)
+    return f"{digits(value / factor, significant)} {name}"
+
+
+def span(low: float, high: float, like: float, unit: str) -> str:
+    """ "[53.14, 55.02]" in the unit that quantity(like) uses; empty without an interval."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    factor, _ = scale_of(like, unit)
+    return f"[{digits(low / factor, 4)}, {digits(high / factor, 4)}]"
+
+
+def percent(share: float, places: int = 0) -> str:
+    return f"{100 * share:.{places}f} %" if share is not None and math.isfinite(share) else MISSING
+
+
+def signed_percent(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:+.1f} %" if math.isfinite(share) else MISSING  # + 0.0: no "−0.0"
+
+
+def gibibytes(count: float) -> str:
+    return f"{count / 2**30:.0f} GiB" if count and math.isfinite(count) else MISSING
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+HIDDEN_KEYS = {"dtype", "threads", "occupancy", "device", "variant"}  # have columns of their own
+SIZE_KEYS = ("m", "n", "k")
+
+
+def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
+    """A short name per case: workload, sizes, and those keys by which cases of one workload differ."""
+    differing: Dict[str, Set[str]] = {}
+    for workload, rows in cases.groupby("workload", sort=False):
+        keys = {key for params in rows["params"] for key in params}
+        differing[str(workload)] = {key for key in keys
+                                    if len({repr(params[key]) for params in rows["params"] if key in params}) > 1}
+    variants = cases.groupby("workload")["variant"].nunique()
+    threads = cases.groupby("workload")["threads"].nunique()
+    counts = cases[cases["placement"] != ""].groupby("workload")["ranks"].nunique()
+    occupancies = cases.groupby("workload")["occupancy"].nunique()
+    labels: Dict[int, str] = {}
+    for row in cases.itertuples():
+        parts = [row.workload] + _sizes(row.params)
+        parts += [f"{key}={_short(row.params[key])}" for key in row.params
+                  if key in differing[row.workload] - HIDDEN_KEYS and not (key in SIZE_KEYS and _sizes(row.params))]
+        parts += [str(row.dtype)] if row.dtype else []
+        parts += [str(row.variant)] if variants[row.workload] > 1 else []
+        parts += [f"{row.threads}t"] if threads[row.workload] > 1 else []
+        parts += [f"p={row.ranks}"] if counts.get(row.workload, 1) > 1 else []
+        usual = row.occupancy in ("", "together") and occupancies[row.workload] == 1
+        parts += [] if usual or not row.occupancy else [str(row.occupancy)]
+        labels[int(row.id)] = " ".join(parts)
+    return labels
+
+
+def _sizes(params: Mapping[str, Any]) -> List[str]:
+    if not all(isinstance(params.get(key), (int, float)) for key in SIZE_KEYS):
+        return []
+    m, n, k = (int(params[key]) for key in SIZE_KEYS)
+    return [f"{m}³"] if m == n == k else [f"{m}×{n}×{k}"]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Summaries, roofs, sharing and slow ranks on files whose truth is known."""
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+from dlscale_analysis import load, samples
+from dlscale_analysis.casestats import read_case, read_cases
+from dlscale_analysis.overview import cpu_set, look
+from dlscale_analysis.slow import find, slow_hosts, slow_ranks
+from dlscale_analysis.summary import summarise
+from make_run import CaseSpec, RunSpec, write_run
+
+
+def write(tmp_path, **options):
+    path = tmp_path / "run.h5"
+    write_run(str(path), RunSpec(**options))
+    return load(path)
+
+
+def sentences(run):
+    return [rank.sentence() for rank in slow_ranks(run, read_cases(run))]
+
+
+def gemm(seconds=1e-2, **options):
+    return CaseSpec("gemm", seconds, flops=1e9, bytes_touched=1e7, dtype="f64", **options)
+
+
+ROOFS = [CaseSpec("noop", 1e-7, noise=0.02), CaseSpec("fma", 1e-2, flops=2e9, dtype="f64", role="roof"),
+         CaseSpec("triad", 1e-2, bytes_touched=1e8, dtype="f64", role="roof")]
+
+
+def test_rates_and_roofs(small_file):
+    with load(small_file) as run:
+        table = summarise(run).set_index("case")
+    assert table.loc[5, "rate"] == pytest.approx(120e9, rel=0.01) and table.loc[5, "unit"] == "FLOP/s"
+    assert table.loc[3, "rate"] == pytest.approx(20e9, rel=0.01) and table.loc[3, "unit"] == "B/s"
+    assert table.loc[0, "unit"] == "s" and table.loc[0, "rate"] == table.loc[0, "median_s"]
+    assert table.loc[5, "low"] < table.loc[5, "rate"] < table.loc[5, "high"]
+    assert table.loc[5, "of_roof"] == pytest.approx(120 / 150, rel=0.01) and table.loc[5, "roof_case"] == 1
+    assert table.loc[5, "of_roof_slowest"] == pytest.approx(120 / 150, rel=0.02)  # rank 3's own roof is lower too
+    assert (table.loc[5, "slowest_rank"], table.loc[5, "slowest_host"]) == (3, "n1")
+    assert table.loc[5, "sharing"] == pytest.approx(120 / 128, rel=0.01)
+    assert table.loc[5, "sharing_low"] < 120 / 128 < table.loc[5, "sharing_high"]
+    assert np.isnan(table.loc[6, "sharing"]) and np.isnan(table.loc[9, "rate"])
+    assert table.loc[6, "repeats"] == 3 and table.loc[6, "median_s"] == pytest.approx(2 * 2048**3 / 245e9, rel=0.01)
+
+
+def test_median_and_interval_by_hand(tmp_path):
+    run = write(tmp_path, cases=[gemm(noise=0.05)], hosts=3, ranks_per_host=1)
+    seconds, block = run.samples(0).seconds(measured=True), run.samples(0).block
+    by_rank = np.array([[np.median(seconds[block == b, r]) for r in range(3)] for b in range(6)])
+    per_block = np.median(by_rank, axis=1)
+    row = summarise(run).iloc[0]
+    centre = np.median([np.median(seconds[block >= 0, r]) for r in range(3)])
+    assert row["median_s"] == pytest.approx(centre)
+    assert row["low_s"] == pytest.approx(min(per_block.min(), centre))
+    assert row["high_s"] == pytest.approx(max(per_block.max(), centre))
+
+
+def test_memory_bound_case_is_held_against_the_memory_roof(tmp_path):
+    run = write(tmp_path, cases=ROOFS + [CaseSpec("gemm", 1e-2, flops=1e8, bytes_touched=5e7, dtype="f64", roofs=[1, 2])])
+    row = summarise(run).iloc[3]
+    assert row["roof_case"] == 2 and row["of_roof"] == pytest.approx(0.5, rel=0.01)
+
+
+def test_roofs_of_another_launch_do_not_count(tmp_path):
+    run = write(tmp_path, cases=ROOFS + [gemm(roofs=[1], launch=1)])
+    assert summarise(run).iloc[3]["roof"] == ""
+
+
+def test_distributed_cases_take_the_maximum_over_ranks(tmp_path):
+    case = CaseSpec("pdgemm", 1e-2, flops=8e9, dtype="f64", placement="packed", slow={2: 1.5})
+    run = write(tmp_path, cases=[case])
+    row = summarise(run).iloc[0]
+    assert row["distributed"] and row["median_s"] == pytest.approx(1.5e-2, rel=0.02)
+    assert row["rate"] == pytest.approx(8e9 / 1.5e-2, rel=0.02) and sentences(run) == []
+
+
+def test_fewer_than_six_blocks_give_a_spread(tmp_path):
+    row = summarise(write(tmp_path, cases=[gemm()], blocks=5)).iloc[0]
+    assert np.isnan(row["low"]) and row["least"] < row["rate"] < row["most"]
+
+
+def test_nan_and_absent_columns_do_not_spoil_a_case(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(str(path), RunSpec(cases=[gemm()]))
+    with h5py.File(path, "r+") as file:
+        file["samples/0000/start"][:, 4] = -1
+        file["samples/0000/stop"][:, 4] = -1
+        file["samples/0000/phase"][:, 4] = 255
+    with load(path) as run:
+        stats = read_case(run, 0)
+        assert np.isnan(stats.rank_s[4]) and summarise(run).iloc[0]["rate"] == pytest.approx(1e11, rel=0.01)
+        assert look(run).verdict
+
+
+def test_reading_in_pieces_gives_the_same(small_file, monkeypatch):
+    with load(small_file) as run:
+        whole = summarise(run)
+        monkeypatch.setattr(samples, "PIECE", 60)
+        monkeypatch.setattr(samples._pieces, "__defaults__", (60,))
+        monkeypatch.setattr(samples.Samples.row_pieces, "__defaults__", (60,))
+        assert len(list(run.samples(5).column_pieces())) == 8
+        assert whole.equals(summarise(run))
+
+
+def test_a_slow_rank_is_named(small_file):
+    with load(small_file) as run:
+        assert sentences(run) == ["rank 3 (host n1): 7 of 7 cases slower, median +12.0 %"]
+
+
+def test_equal_ranks_are_not_named(tmp_path):
+    for seed in range(12):
+        assert sentences(write(tmp_path, seed=seed, hosts=16)) == []
+
+
+def test_a_rank_slow_in_one_third_only_is_not_named(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(str(path), RunSpec(cases=[gemm()]))
+    with h5py.File(path, "r+") as file:
+        blocks = file["samples/0000/block"][()]
+        chosen = np.flatnonzero(blocks <= 1)
+        stop = file["samples/0000/stop"][()]
+        stop[chosen, 5] += 2_000_000
+        file["samples/0000/stop"][...] = stop
+    with load(path) as run:
+        assert sentences(run) == []
+    with h5py.File(path, "r+") as file:
+        stop[np.flatnonzero((blocks == 2) | (blocks == 3)), 5] += 2_000_000
+        file["samples/0000/stop"][...] = stop
+    with load(path) as run:
+        assert sentences(run)[0].startswith("rank 5 (host n2): 1 of 1 case slower")
+
+
+def test_other_hardware_is_not_slow(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(str(path), RunSpec(cases=[gemm(slow={6: 1.5, 7: 1.5})]))
+    with h5py.File(path, "r+") as file:
+        rows = file["system/ranks"][()]
+        rows["device"][0, 6:] = b"other"
+        file["system/ranks"][...] = rows
+    with load(path) as run:
+        assert sentences(run) == []
+        assert any("mixed devices in launch 0: cpu on 6 ranks, other on 2 ranks" in text for text in look(run).warnings)
+
+
+def test_a_slow_host_is_named_as_one(tmp_path):
+    run = write(tmp_path, hosts=6, slow={4: 1.1, 5: 1.1}, cases=[gemm(), gemm(2e-2)])
+    view = look(run)
+    assert [host.host for host in view.hosts] == ["n2"] and view.slow_alone == [] and len(view.slow) == 2
+    assert re.search(r"all its 2 ranks are slow, median \+(9\.\d|10\.\d) %;", view.hosts[0].sentence())
+    assert slow_hosts(run, view.slow[:1]) == []
+
+
+def test_a_delayed_noop_is_named(tmp_path):
+    noop = CaseSpec("noop", 1e-7, noise=0.05, delay={2: 1e-3})
+    assert sentences(write(tmp_path, cases=[noop])) == ["rank 2 (host n1): no-op 1.00 ms longer"]
+    noop.delay = {2: 2e-8}
+    assert sentences(write(tmp_path, cases=[noop])) == []
+
+
+def test_two_ranks(tmp_path):
+    noop = CaseSpec("noop", 1e-7, delay={1: 5e-4})
+    text = sentences(write(tmp_path, cases=[noop], hosts=1))
+    assert text[0].startswith("rank 1 (host n0): no-op 500 µs longer; slower of two (two ranks can't tell")
+    text = sentences(write(tmp_path, cases=ROOFS + [gemm(roofs=[1, 2], slow={0: 1.1})], hosts=1))
+    assert re.fullmatch(r"rank 0 \(host n0\): 1 of 3 cases slower, median \+(9|10)\.\d %; slower of two, and below the other "
+                        r"in its share of its own roof", text[0]) and len(text) == 1
+    everywhere = ROOFS[:1] + [CaseSpec("fma", 1e-2, flops=2e9, dtype="f64", role="roof", slow={0: 1.1}),
+                              gemm(roofs=[1], slow={0: 1.1})]
+    assert "can't tell which one is at fault" in sentences(write(tmp_path, cases=everywhere, hosts=1))[0]
+    assert sentences(write(tmp_path, cases=ROOFS + [gemm()], hosts=1)) == []
+
+
+def test_one_rank_is_never_slow(tmp_path):
+    run = write(tmp_path, hosts=1, ranks_per_host=1)
+    assert sentences(run) == [] and look(run).level == "bad"  # the failed case
+
+
+def test_failed_and_unjudgeable_cases_name_nobody(tmp_path):
+    run = write(tmp_path, cases=[gemm(status="failed", slow={1: 2.0})])
+    assert find(run, read_cases(run)).empty
+    assert sentences(write(tmp_path, cases=[gemm(slow={1: 2.0})], blocks=2)) == []
+
+
+def test_unconverged_ranks_and_the_jobs_target(tmp_path):
+    view = look(write(tmp_path, cases=[gemm(noise=0.3)]))
+    assert view.cases["unconverged"][0] > 0 and any("wider than ±2 %" in text for text in view.warnings)
+
+
+def test_recorded_warnings_and_bindings(tmp_path):
+    spec = RunSpec(cases=[gemm()], threads=8, text={"warnings": ["oversubscribed: 8 ranks on 2 cores"]})
+    write_run(str(tmp_path / "run.h5"), spec)
+    with load(tmp_path / "run.h5") as run:
+        warnings = look(run).warnings
+    assert "oversubscribed: 8 ranks on 2 cores" in warnings
+    assert any("8 ranks of launch 0 with more threads than processors" in text for text in warnings)
+    assert cpu_set("0-3,8") == {0, 1, 2, 3, 8} and cpu_set("") == set() and cpu_set("all") == set()
+
+
+def test_cut_json_is_no_error(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(str(path), RunSpec(cases=[gemm()]))
+    with h5py.File(path, "r+") as file:
+        rows = file["cases"][()]
+        rows["results"] = json.dumps({"roofs": [0]}).encode()[:6]
+        file["cases"][...] = rows
+    with load(path) as run:
+        assert run.case(0)["results"] == {} and np.isfinite(summarise(run)["rate"][0])
+
+
+def test_status_levels(tmp_path):
+    assert look(write(tmp_path, cases=[gemm()])).level == "good"
+    assert look(write(tmp_path, cases=[gemm()], status="interrupted")).level == "warn"
+    assert look(write(tmp_path, cases=[gemm(check_passed=0)])).level == "bad"

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The keys of [run] and [sampling] as one table: read, written, explained and suggested from the same
+/// rows.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/checked_value.hpp"
+
+namespace dlscale {
+
+struct Option {
+  std::string_view section, name, help;
+  bool takes_text;  ///< a bare word of the command line stays text, whatever it looks like
+  void (*set)(Config&, const Scalar&, const KeyPlace&);
+  Scalar (*get)(const Config&);
+};
+
+std::span<const Option> options();
+
+/// Sets section.key; unknown keys are refused with the nearest valid one.
+void set_option(Config& config, std::string_view section, std::string_view key, const Scalar& value,
+                const Place& place);
+
+/// nullptr when there is none.
+const Option* find_option(std::string_view section, std::string_view key);
+
+/// Refuses values that contradict each other.
+void check_options(const Config& config, const Place& place);
+
+/// min_time and max_time together; used for [sampling] and for every case.
+void check_times(const SamplingOptions& sampling, const Place& place, std::string_view owner);
+
+/// Names in `require`, with what they take.
+struct Requirement {
+  std::string_view name, help;
+  double max;
+};
+std::span<const Requirement> requirements();
+
+/// Keys of a [[case]] that are no keys of the workload.
+const std::vector<std::string>& case_words();
+
+}  // namespace dlscale

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The GPU module. The program does not link it: it is loaded with dlopen (device/gpu_module.hpp). The CUDA runtime is
+# linked statically, so that the module itself loads on a node without CUDA and can say what is missing there.
+if(DLSCALE_CUDA STREQUAL "OFF")
+  return()
+endif()
+if(DLSCALE_CUDA STREQUAL "ON")
+  find_package(CUDAToolkit REQUIRED)
+else()
+  find_package(CUDAToolkit QUIET)
+endif()
+if(NOT CUDAToolkit_FOUND)
+  message(STATUS "dlscale: no CUDA Toolkit found, the GPU module is left out")
+  return()
+endif()
+get_property(cuda_sources GLOBAL PROPERTY DLSCALE_CUDA_SOURCES)
+add_library(dlscale_cuda MODULE ${CMAKE_CURRENT_LIST_DIR}/probe_cuda.cpp ${cuda_sources})
+target_link_libraries(dlscale_cuda PRIVATE dlscale_options nlohmann_json::nlohmann_json CUDA::cudart_static)
+install(TARGETS dlscale_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/dlscale)
+message(STATUS "dlscale: GPU module with CUDA ${CUDAToolkit_VERSION}")

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "director.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "measure/rounds.hpp"
+#include "workloads/contract.hpp"
+
+namespace dlscale {
+namespace {
+
+constexpr double root_busy_s = 2;  // writing and deciding between two commands
+constexpr std::size_t most_ranks_listed = 64;
+
+ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock) {
+  ControllerSettings settings;
+  const auto turn_list = turns(c.occupancy, layout);
+  for (const auto& turn : turn_list) settings.participants += static_cast<int>(turn.size());
+  settings.participants -= 1;  // the default is one
+  settings.turns = std::max(1, static_cast<int>(turn_list.size()));
+  settings.blocks = static_cast<int>(c.sampling.blocks);
+  settings.interval = c.sampling.interval;
+  settings.confidence = c.sampling.confidence;
+  settings.warmup_s = c.sampling.warmup_s;
+  settings.min_time_s = c.sampling.min_time_s;
+  settings.max_time_s = c.sampling.max_time_s;
+  settings.budget_s = c.budget_s;
+  settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
+  const Entry* entry = find_entry(c.workload, c.variant);
+  settings.distributed = entry != nullptr && entry->distributed;
+  return settings;
+}
+
+}  // namespace
+
+Director::Director(Stage stage) : s_(std::move(stage)) {
+  for (const Case& c : s_.plan.cases) {
+    controllers_.emplace_back(controller_settings(c, s_.layout, s_.clock));
+    rows_.push_back(case_row(c, s_.first_case_id + c.id, s_.launch));
+    CaseOutcome o;
+    o.status = c.status;
+    o.message = c.message;
+    outcomes_.push_back(std::move(o));
+  }
+}
+
+void Director::command(Action action, int case_id, const Batch& batch, int exit_code) {
+  Command c{action, case_id, batch, exit_code};
+  s_.worker.wait_for_root(root_busy_s);
+  broadcast_value(s_.session.world(), c);
+  s_.worker.arrived();
+}
+
+std::vector<CaseOutcome> Director::run() {
+  std::map<int, std::vector<int>> groups;
+  double total_s = 0;
+  for (const Case& c : s_.plan.cases)
+    if (c.status == CaseStatus::planned) {
+      groups[c.order].push_back(c.id);
+      total_s += c.budget_s;
+    }
+  // Predictions may exceed the budget; group ends are then scaled into it.
+  const double scale = s_.plan.budget_s > 0 && total_s > s_.plan.budget_s ? s_.plan.budget_s / total_s : 1;
+  double end_s = elapsed_s();
+  for (const auto& [group, ids] : groups) {
+    for (const int id : ids) end_s += scale * plan_case(id).budget_s;
+    measure_group(ids, group, end_s);
+  }
+  return outcomes_;
+}
+
+void Director::measure_group(const std::vector<int>& ids, int group, double group_end_s) {
+  std::vector<int> alive;
+  for (const int id : shuffled_round(ids, s_.seed, group, -1)) {
+    if (!prepare(id)) continue;
+    alive.push_back(id);
+    while (!controller(id).warm() && !controller(id).finished()) measure(id);
+  }
+  for (int round = 0;; ++round) {
+    const auto order = shuffled_round(alive, s_.seed, group, round);
+    const auto chosen = next_round(order, controllers_, elapsed_s(), s_.plan.budget_s, group_end_s);
+    if (chosen.empty()) break;
+    for (const int id : chosen) measure(id);
+  }
+  std::sort(alive.begin(), alive.end());
+  for (const int id : alive) finish(id);
+}
+
+bool Director::prepare(int id) {
+  const Case& c = plan_case(id);
+  s_.ending.current_case(s_.first_case_id + id);
+  s_.progress.phase(fmt::format("preparing {}", c.name()));
+  record_clocks(id, -1);
+  command(Action::prepare, id);
+  const Agreement agreed = s_.worker.prepare(c);
+  outcome(id).ranks = s_.worker.crews().of(c).columns;
+  if (!agreed.ok) {
+    command(Action::release, id);
+    s_.worker.release(c);
+    fail(id, fmt::format("rank {}: {}{}", agreed.rank, agreed.message,
+                         agreed.failures > 1 ? fmt::format(" (and {} more ranks)", agreed.failures - 1) : ""));
+    return false;
+  }
+  outcome(id).status = CaseStatus::running;
+  row(id).status = to_string(CaseStatus::running);
+  s_.file.update_case(row(id));
+  s_.file.flush();
+  return true;
+}
+
+void Director::measure(int id) {
+  const Case& c = plan_case(id);
+  s_.ending.current_case(s_.first_case_id + id);
+  const Batch batch = controller(id).next();
+  command(Action::batch, id, batch);
+  const BatchSamples samples = s_.worker.batch(c, batch);
+  controller(id).observe(samples);
+
+  SampleRows rows;
+  rows.samples = batch.rows();
+  rows.start = samples.start;
+  rows.stop = samples.stop;
+  rows.probes = samples.probes;
+  rows.block.assign(static_cast<std::size_t>(batch.rows()), batch.block);
+  rows.repeats.assign(static_cast<std::size_t>(batch.rows()), static_cast<std::int32_t>(batch.repeats));
+  for (std::int32_t i = 0; i < batch.rows(); ++i)
+    for (std::int32_t p = 0; p < samples.participants; ++p)
+      rows.phase.push_back(static_cast<std::uint8_t>(
+          samples.start[samples.at(i, p)] < 0 ? Phase::absent : samples.phase_of(i)));
+  s_.file.append(s_.first_case_id + id, rows);
+  update_row(id);
+  s_.file.flush();
+  s_.progress.batch(c, controller(id), done_, static_cast<int>(s_.plan.cases.size()));
+}
+
+void Director::update_row(int id) {
+  const CaseController& k = controller(id);
+  CaseRow& r = row(id);
+  const Interval reported = k.reported();
+  r.blocks = k.blocks_done();
+  r.samples = k.state().measured;
+  r.warmup = k.state().warm_up;
+  r.repeats = k.state().repeats;
+  r.mode = k.state().repeats > 1 ? "batched" : "isolated";
+  r.median_s = reported.median;
+  r.low_s = reported.valid ? reported.low : not_a_number;
+  r.high_s = reported.valid ? reported.high : not_a_number;
+  r.stop_reason = k.stop_reason();
+  s_.file.update_case(r);
+}
+
+void Director::finish(int id) {
+  const Case& c = plan_case(id);
+  CaseOutcome& o = outcome(id);
+  const CaseController& k = controller(id);
+  s_.ending.current_case(s_.first_case_id + id);
+  command(Action::verify, id);
+  CaseCheck check;
+  const Agreement agreed = s_.worker.verify(c, check);
+  command(Action::release, id);
+  s_.worker.release(c);
+  record_clocks(id, k.blocks_done());
+  if (!agreed.ok) return fail(id, fmt::format("rank {}: {}", agreed.rank, agreed.message));
+
+  o.stop_reason = k.stop_reason();
+  o.seconds = k.reported();
+  o.steady = k.steady();
+  for (const auto& blocks : k.state().block_medians) {
+    const Interval own = block_interval(blocks, k.settings().confidence);
+    o.rank_seconds.push_back(own.median);
+    o.rank_low.push_back(own.low);
+  }
+  const std::vector<int> unconverged = k.unconverged();
+  o.unconverged = static_cast<int>(unconverged.size());
+  o.check_passed = check.worst_rank >= 0 && check.failures == 0;
+
+  nlohmann::json facts = check.results.empty() ? nlohmann::json::object() : nlohmann::json::parse(check.results);
+  nlohmann::json roofs = nlohmann::json::array(), ranks = nlohmann::json::array();
+  for (const int roof : c.roofs) roofs.push_back(s_.first_case_id + roof);
+  for (std::size_t i = 0; i < std::min(most_ranks_listed, unconverged.size()); ++i)
+    ranks.push_back(o.ranks[static_cast<std::size_t>(unconverged[i])]);
+  facts["roofs"] = roofs;
+  facts["warm_up"] = k.steady() ? "steady" : "unsteady";
+  facts["unconverged"] = unconverged.size();
+  facts["unconverged_ranks"] = ranks;
+
+  CaseRow& r = row(id);
+  update_row(id);
+  r.check_error = check.worst.error;
+  r.check_tolerance = check.worst.tolerance;
+  r.check_passed = o.check_passed ? 1 : 0;
+  r.results_json = facts.dump();
+  if (!o.check_passed)
+    return fail(id, fmt::format("wrong result on {} of {} ranks (worst: rank {} on {}, error {:.3g} against a tolerance "
+                                "of {:.3g}) distrust this rank's hardware or its BLAS",
+                                check.failures, o.ranks.size(), check.worst_rank,
+                                s_.layout.ranks[static_cast<std::size_t>(std::max(0, check.worst_rank))].host,
+                                check.worst.error, check.worst.tolerance));
+  o.status = CaseStatus::completed;
+  r.status = to_string(CaseStatus::completed);
+  judge_requirements(id);
+  for (const std::string& missed : o.missed) r.message += (r.message.empty() ? "" : "; ") + missed;
+  s_.file.update_case(r);
+  s_.file.flush();
+  ++done_;
+  s_.progress.phase(fmt::format("finished {}: {} samples, {}", c.name(), k.state().measured, k.stop_reason()));
+}
+
+void Director::fail(int id, const std::string& message) {
+  CaseOutcome& o = outcome(id);
+  o.status = CaseStatus::failed;
+  o.message = message;
+  CaseRow& r = row(id);
+  r.status = to_string(CaseStatus::failed);
+  r.message = message;
+  s_.file.update_case(r);
+  s_.file.flush();
+  ++done_;
+  s_.progress.phase(fmt::format("FAILED {}: {}", plan_case(id).name(), message));
+}
+
+void Director::record_clocks(int id, int block) {
+  command(Action::clocks, id);
+  const std::vector<ClockOffset> offsets = s_.worker.clocks();
+  std::vector<ClockRow> rows;
+  for (const ClockOffset& o : offsets) {
+    // Files hold ns since launch: the nodes' epochs are taken out of the offset.
+    const std::int64_t root = s_.node_epochs.empty() ? 0 : s_.node_epochs.front();
+    const auto node = static_cast<std::size_t>(o.node);
+    const std::int64_t own = node < s_.node_epochs.size() ? s_.node_epochs[node] : 0;
+    rows.push_back({.launch = s_.launch,
+                    .case_id = s_.first_case_id + id,
+                    .block = block,
+                    .node = o.node,
+                    .offset_ns = o.offset_ns - root + own,
+                    .min_rtt_ns = o.min_rtt_ns,
+                    .error_ns = o.error_ns,
+                    .at_ns = o.at_ns - root});
+  }
+  s_.file.append_clocks(rows);
+}
+
+void Director::judge_requirements(int id) {
+  const Case& c = plan_case(id);
+  CaseOutcome& o = outcome(id);
+  for (const auto& [name, asked] : c.require) {
+    double got = not_a_number;
+    bool met = false;
+    if (name == "min_rate") {
+      got = roof_share(c, s_.plan.cases, outcomes_).slowest;
+      met = got >= asked;
+    } else if (name == "min_flops") {
+      got = c.cost.flops / percentile(o.rank_seconds, 1);
+      met = got >= asked;
+    } else if (name == "max_time") {
+      got = percentile(o.rank_seconds, 1);
+      met = got <= asked;
+    }
+    if (!met)
+      o.missed.push_back(fmt::format("require {} = {} missed (slowest rank: {:.4g}) look at that rank, or correct the "
+                                     "requirement",
+                                     name, asked, got));
+  }
+}
+
+std::vector<std::int64_t> Director::repeats() const {
+  std::vector<std::int64_t> list;
+  for (const CaseController& c : controllers_) list.push_back(c.state().repeats);
+  return list;
+}
+
+void Director::end(int exit_code) { command(Action::end, -1, {}, exit_code); }
+
+int follow(const MpiSession& session, const Plan& plan, Worker& worker) {
+  while (true) {
+    Command c;
+    worker.wait_for_root(root_busy_s);
+    broadcast_value(session.world(), c);
+    worker.arrived();
+    if (c.action == Action::end) return c.exit_code;
+    const Case& one = plan.cases[static_cast<std::size_t>(c.case_id)];
+    CaseCheck unused;
+    switch (c.action) {
+      case Action::prepare: worker.prepare(one); break;
+      case Action::batch: worker.batch(one, c.batch); break;
+      case Action::verify: worker.verify(one, unused); break;
+      case Action::release: worker.release(one); break;
+      case Action::clocks: worker.clocks(); break;
+      case Action::end: break;
+    }
+  }
+}
+
+CaseRow case_row(const Case& c, int file_id, int launch) {
+  CaseRow r;
+  r.id = file_id;
+  r.launch = launch;
+  r.order = c.order;
+  r.series = c.series;
+  r.role = c.role;
+  r.workload = c.workload;
+  r.variant = c.variant;
+  r.device = c.device;
+  r.dtype = c.dtype;
+  r.occupancy = c.occupancy;
+  r.placement = c.placement;
+  r.ranks = c.ranks;
+  r.threads = c.threads;
+  nlohmann::json params = nlohmann::json::object();
+  for (const auto& [key, value] : c.params.items())
+    std::visit([&, k = key](const auto& v) { params[k] = v; }, value);
+  if (!c.label.empty()) params["label"] = c.label;
+  r.params_json = params.dump();
+  r.flops = c.cost.flops;
+  r.bytes_touched = c.cost.bytes_touched;
+  r.bytes_sent = c.cost.bytes_sent;
+  r.memory_bytes = c.cost.memory_bytes;
+  r.status = to_string(c.status);
+  r.message = c.message;
+  r.repro = c.repro;
+  return r;
+}
+
+CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch) {
+  CaseLayout out;
+  out.row = case_row(c, file_id, launch);
+  for (const auto& turn : turns(c.occupancy, layout)) out.ranks.insert(out.ranks.end(), turn.begin(), turn.end());
+  std::sort(out.ranks.begin(), out.ranks.end());
+  for (const Probe& p : Probes::list()) out.probes.push_back({p.name, p.unit, p.description});
+  return out;
+}
+
+}  // namespace dlscale

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A run on all ranks: places, plan, file, measuring, summary.
+#include "launch.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/text.hpp"
+#include "comm/agreement.hpp"
+#include "device/gpu_module.hpp"
+#include "director.hpp"
+#include "mislaunch.hpp"
+#include "places.hpp"
+#include "resume.hpp"
+#include "summary/summary.hpp"
+
+namespace dlscale {
+namespace {
+
+std::string utc_now(const char* format) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[64] = {};
+  if (gmtime_r(&now, &parts) == nullptr || std::strftime(text, sizeof text, format, &parts) == 0) return "unknown";
+  return text;
+}
+
+std::string default_output() {
+  const char* job = std::getenv("SLURM_JOB_ID");
+  return fmt::format("run-{}.h5", job != nullptr ? job : utc_now("%Y%m%dT%H%M%SZ"));
+}
+
+// Does `action` on the root; all ranks learn whether it worked. The sentence is printed once. Returns the exit code.
+template <class Action>
+int on_root(const MpiSession& session, Action&& action) {
+  int code = 0;
+  if (session.world().rank() == 0) {
+    try {
+      action();
+    } catch (const Error& e) {
+      std::fprintf(stderr, "dlscale: %s\n", e.what());
+      code = static_cast<int>(e.exit_code());
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "dlscale: %s\n", e.what());
+      code = static_cast<int>(ExitCode::case_failed);
+    }
+  }
+  broadcast_value(session.world(), code);
+  return code;
+}
+
+// --device cuda must work on every rank; auto takes what every rank can use and this build has work for.
+std::string resolve_device(const MpiSession& session, const std::string& asked) {
+  bool has_cuda_work = false;
+  for (const Entry& entry : registry()) has_cuda_work = has_cuda_work || entry.variant == "cuda";
+  if (asked == "cpu" || (asked == "auto" && !has_cuda_work)) return "cpu";
+  const GpuProbe& probe = probe_gpus();
+  const Agreement agreed = agree(session.world(), probe.usable(), probe.why);
+  if (agreed.ok) return "cuda";
+  if (asked == "auto") return "cpu";
+  throw Error(ExitCode::refused, agreed.message);
+}
+
+void budget_from_slurm(Config& config) {
+  if (!config.run.budget_from_slurm) return;
+  const char* text = std::getenv("SLURM_JOB_END_TIME");
+  const long long end = text == nullptr ? 0 : std::atoll(text);
+  if (end <= 0)
+    throw Error(ExitCode::bad_input, "run.time_budget = \"slurm\" can't be used here", "SLURM_JOB_END_TIME is not set",
+                "give a duration, such as time_budget = \"10min\"");
+  const double left = static_cast<double>(end - static_cast<long long>(std::time(nullptr)));
+  config.run.time_budget_s = std::max(10.0, 0.9 * left - 30);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+std::string hosts_of(const Layout& layout) {
+  std::string text;
+  std::set<int> seen;
+  for (const RankPlace& p : layout.ranks)
+    if (seen.insert(p.node).second) text += (text.empty() ? "" : ",") + p.host;
+  return text;
+}
+
+struct Environment {
+  const std::vector<RankFacts>& ranks;
+  const std::vector<std::string>& warnings;
+  ClockFacts clock;
+  const Config& config;
+};
+
+std::string environment_text(const Environment& e) {
+  auto json = nlohmann::json::parse(environment_json());
+  double slowest_init = 0;
+  for (const RankFacts& f : e.ranks) slowest_init = std::max(slowest_init, f.mpi_init_s);
+  json["mpi_init_s"] = slowest_init;
+  json["warnings"] = e.warnings;
+  json["clock_cost_s"] = e.clock.cost_s;
+  json["clock_resolution_s"] = e.clock.resolution_s;
+  json["seed"] = e.config.run.seed;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+double harness_seconds(const Plan& plan, const std::vector<CaseOutcome>& outcomes,
+                       const std::vector<std::int64_t>& repeats, const ClockFacts& clock) {
+  for (const Case& c : plan.cases) {
+    const CaseOutcome& o = outcomes[static_cast<std::size_t>(c.id)];
+    if (c.workload != "noop" || c.params.number("delay") > 0 || o.rank_seconds.empty()) continue;
+    const double per_repeat = percentile(o.rank_seconds, 1);
+    return std::max(0.0, per_repeat - clock.cost_s / static_cast<double>(repeats[static_cast<std::size_t>(c.id)]));
+  }
+  return not_a_number;
+}
+
+}  // namespace
+
+// Kept in one object so that each stage reads as a sentence; all members are known to all ranks unless noted.
+class Run {
+ public:
+  Run(const CommandLine& line, Ending& ending) : line_(line), ending_(ending) {}
+  int execute();
+
+ private:
+  int agree_on_config();
+  int agree_on_plan();
+  int open_file();
+  int measure();
+  int finish(Director& director, const std::vector<CaseOutcome>& outcomes);
+  void start_watchdog();
+  void find_epochs();
+  FileSpec file_spec() const;
+
+  const CommandLine& line_;
+  Ending& ending_;
+  std::int64_t started_ns_ = now_ns();
+  std::string started_utc_ = utc_now("%Y-%m-%dT%H:%M:%SZ");
+  MpiSession session_;
+  Config config_;
+  std::vector<RankFacts> facts_;  ///< root
+  Layout layout_;
+  Plan plan_;
+  LaunchVerdict verdict_;  ///< root
+  ResumePlan resume_;      ///< root
+  ClockFacts clock_;
+  std::int64_t epoch_ns_ = 0;
+  std::vector<std::int64_t> node_epochs_;  ///< root
+  std::unique_ptr<RunFile> file_;          ///< root
+  std::unique_ptr<Watchdog> watchdog_;
+};
+
+int Run::execute() {
+  if (const int code = agree_on_config(); code != 0) return code;
+  if (const int code = agree_on_plan(); code != 0) return code;
+  if (const int code = open_file(); code != 0) return code;
+  if (plan_.cases.empty()) return 0;  // nothing left to resume
+  start_watchdog();
+  find_epochs();
+  return measure();
+}
+
+int Run::agree_on_config() {
+  std::string text;
+  const int code = on_root(session_, [&] {
+    if (line_.resume.empty()) {
+      config_ = line_.selftest ? selftest_config() : load_config(line_, find_jobs_dir());
+    } else {
+      resume_ = read_resume(line_, session_.world().size(), executable_build_id());
+      config_ = resume_.config;
+    }
+    budget_from_slurm(config_);
+    text = config_to_json(config_);
+  });
+  if (code != 0) return code;
+  broadcast_bytes(session_.world(), text);
+  config_ = config_from_json(text);
+  return 0;
+}
+
+int Run::agree_on_plan() {
+  std::string device;
+  try {
+    device = resolve_device(session_, config_.run.device);
+  } catch (const Error& e) {  // the same on all ranks
+    complain(e.what());
+    return static_cast<int>(e.exit_code());
+  }
+  facts_ = gather_places(session_);
+  clock_ = measure_clock();
+  std::string layout_text, plan_text;
+  const int code = on_root(session_, [&] {
+    layout_ = make_layout(facts_, device);
+    plan_ = make_plan(config_, layout_, registry(), line_.only);
+    if (resume_.active) plan_ = remaining_plan(plan_, resume_);
+    verdict_ = judge_launch(facts_, plan_, launcher_tasks(), line_.allow);
+    if (!verdict_.refused.empty()) throw Error(ExitCode::refused, verdict_.refused);
+    verdict_.warnings.insert(verdict_.warnings.end(), plan_.warnings.begin(), plan_.warnings.end());
+    layout_text = layout_to_json(layout_);
+    plan_text = plan_to_json(plan_);
+  });
+  if (code != 0) return code;
+  broadcast_bytes(session_.world(), layout_text);
+  broadcast_bytes(session_.world(), plan_text);
+  layout_ = layout_from_json(layout_text);
+  plan_ = plan_from_json(plan_text);
+  return 0;
+}
+
+FileSpec Run::file_spec() const {
+  FileSpec spec;
+  spec.dlscale_version = version();
+  spec.git_hash = git_hash();
+  spec.build_id = executable_build_id();
+  spec.ranks = session_.world().size();
+  spec.job_text = config_.job_text;
+  spec.resolved_text = resolved_text(config_);
+  spec.command_line = joined(line_.argv);
+  spec.launch = {started_utc_, hosts_of(layout_), resume_.active ? "resume" : "first"};
+  spec.environment_json = environment_text({facts_, verdict_.warnings, clock_, config_});
+  spec.rank_rows = rank_rows(facts_, layout_, plan_);
+  for (const Case& c : plan_.cases)
+    spec.cases.push_back(case_layout(c, layout_, resume_.first_case_id + c.id, resume_.launch));
+  return spec;
+}
+
+int Run::open_file() {
+  const int code = on_root(session_, [&] {
+    if (resume_.active && plan_.cases.empty()) {
+      std::printf("nothing to resume: every case of %s is done\n", line_.resume.c_str());
+      return;
+    }
+    const std::string path = !line_.output.empty() ? line_.output : default_output();
+    file_ = resume_.active ? RunFile::reopen(line_.resume, file_spec(), resume_.superseded)
+                           : RunFile::create(path, file_spec());
+    ending_.watch(file_.get());
+    for (const std::string& warning : verdict_.warnings) std::fprintf(stderr, "dlscale: warning: %s\n", warning.c_str());
+  });
+  return code;
+}
+
+void Run::start_watchdog() {
+  Watchdog::Setup setup;
+  setup.rank = session_.world().rank();
+  setup.size = session_.world().size();
+  setup.patience_s = config_.run.watchdog_s;
+  for (const RankPlace& p : layout_.ranks) setup.hosts.push_back(p.host);
+  setup.on_expired = [this](const std::string& sentence) { ending_.on_expired(sentence); };
+  setup.on_fatal = [this](int rank, const std::string& message) { ending_.on_fatal(rank, message); };
+  watchdog_ = std::make_unique<Watchdog>(setup);
+  WatchdogAddress first = watchdog_->address(), second = watchdog_->address();
+  broadcast_value(session_.world(), first, 0);
+  if (session_.world().size() > 1) broadcast_value(session_.world(), second, 1);
+  watchdog_->start(first, second);
+}
+
+void Run::find_epochs() {
+  // Ranks of one node share a clock, so they share an epoch; the root keeps every node's.
+  epoch_ns_ = now_ns();
+  broadcast_value(session_.node(), epoch_ns_);
+  std::vector<std::byte> row(sizeof epoch_ns_);
+  std::memcpy(row.data(), &epoch_ns_, sizeof epoch_ns_);
+  const auto rows = gather_rows(session_, row);
+  if (session_.world().rank() != 0) return;
+  node_epochs_.assign(static_cast<std::size_t>(session_.nodes()), 0);
+  for (std::size_t r = 0; r < layout_.ranks.size(); ++r)
+    std::memcpy(&node_epochs_[static_cast<std::size_t>(layout_.ranks[r].node)], rows.data() + r * sizeof epoch_ns_,
+                sizeof epoch_ns_);
+}
+
+int Run::measure() {
+  const RankPlace& place = layout_.ranks[static_cast<std::size_t>(session_.world().rank())];
+  Worker worker(session_, plan_, layout_,
+                {.epoch_ns = epoch_ns_,
+                 .node = place.node,
+                 .local_rank = place.local_rank,
+                 .seed = static_cast<std::uint64_t>(config_.run.seed),
+                 .host = place.host},
+                *watchdog_);
+  if (session_.world().rank() != 0) return follow(session_, plan_, worker);
+  Progress progress(line_.quiet, plan_.budget_s);
+  Director director({.session = session_,
+                     .plan = plan_,
+                     .layout = layout_,
+                     .worker = worker,
+                     .file = *file_,
+                     .progress = progress,
+                     .ending = ending_,
+                     .seed = static_cast<std::uint64_t>(config_.run.seed),
+                     .launch = resume_.launch,
+                     .first_case_id = resume_.first_case_id,
+                     .started_ns = now_ns(),
+                     .node_epochs = node_epochs_,
+                     .clock = clock_});
+  try {
+    const std::vector<CaseOutcome> outcomes = director.run();
+    progress.clear();
+    return finish(director, outcomes);
+  } catch (const std::exception& e) {
+    // The other ranks wait for commands that won't come: the launcher ends them when this rank leaves.
+    progress.clear();
+    std::fprintf(stderr, "dlscale: %s\n", e.what());
+    const auto* known = dynamic_cast<const Error*>(&e);
+    if (!file_->broken()) ending_.on_fatal(0, e.what());
+    _exit(static_cast<int>(known != nullptr ? known->exit_code() : ExitCode::case_failed));
+  }
+}
+
+int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
+  bool failed = resume_.earlier_failures, missed = false;
+  for (const CaseOutcome& o : outcomes) {
+    failed = failed || o.status == CaseStatus::failed;
+    missed = missed || !o.missed.empty();
+  }
+  const ExitCode code = failed ? ExitCode::case_failed : missed ? ExitCode::requirement_missed : ExitCode::success;
+  ending_.watch(nullptr);
+  file_->close("completed");
+  RunSummary summary{.plan = plan_,
+                     .layout = layout_,
+                     .outcomes = outcomes,
+                     .warnings = verdict_.warnings,
+                     .oversubscribed = verdict_.oversubscribed,
+                     .exit_code = static_cast<int>(code),
+                     .file = file_->path(),
+                     .elapsed_s = seconds_since(started_ns_),
+                     .harness_s = harness_seconds(plan_, outcomes, director.repeats(), clock_)};
+  std::fputs((render_table(summary) + "\n" + render_ten_lines(summary) + "\n" + render_foms(summary)).c_str(), stdout);
+  std::fflush(stdout);
+  director.end(static_cast<int>(code));
+  return static_cast<int>(code);
+}
+
+int run_job(const CommandLine& line, Ending& ending) { return Run(line, ending).execute(); }
+
+}  // namespace dlscale

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "measure/crew.hpp"
+
+#include <algorithm>
+
+namespace dlscale {
+
+int Crew::column_of(int world_rank) const {
+  const auto at = std::lower_bound(columns.begin(), columns.end(), world_rank);
+  return at != columns.end() && *at == world_rank ? static_cast<int>(at - columns.begin()) : -1;
+}
+
+Crews::Crews(const Communicator& world, const Plan& plan, const Layout& layout) {
+  for (const Case& c : plan.cases) {
+    if (crews_.contains(c.occupancy)) continue;
+    Crew crew;
+    crew.turns = turns(c.occupancy, layout);
+    for (std::size_t t = 0; t < crew.turns.size(); ++t)
+      for (const int rank : crew.turns[t]) {
+        crew.columns.push_back(rank);
+        if (rank == world.rank()) crew.own_turn = static_cast<int>(t);
+      }
+    std::sort(crew.columns.begin(), crew.columns.end());
+    crew.comm = world.split(crew.own_turn, world.rank());
+    if (crew.comm) crew.barrier = std::make_unique<DisseminationBarrier>(crew.comm);
+    crews_.emplace(c.occupancy, std::move(crew));
+  }
+}
+
+const Crew& Crews::of(const Case& c) const {
+  return crews_.at(c.occupancy);
+}
+
+}  // namespace dlscale

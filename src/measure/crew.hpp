@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Who works with whom: communicators and barriers of every occupancy's turns, made once.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "comm/barrier.hpp"
+#include "comm/communicator.hpp"
+#include "plan/plan.hpp"
+
+namespace dlscale {
+
+/// The ranks of one occupancy.
+struct Crew {
+  std::vector<std::vector<int>> turns;  ///< world ranks, turn by turn
+  std::vector<int> columns;             ///< all participants, ascending world ranks
+  int own_turn = -1;                    ///< this rank's, −1 = parked
+  Communicator comm;                    ///< ranks of the own turn; null when parked
+  std::unique_ptr<DisseminationBarrier> barrier;
+
+  int column_of(int world_rank) const;  ///< −1 if it takes no part
+};
+
+class Crews {
+ public:
+  /// @note Collective over `world`: one split per distinct occupancy of the plan's cases, in plan order.
+  Crews(const Communicator& world, const Plan& plan, const Layout& layout);
+  const Crew& of(const Case& c) const;
+
+ private:
+  std::map<std::string, Crew> crews_;
+};
+
+}  // namespace dlscale

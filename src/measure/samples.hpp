@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// What was measured: data only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dlscale {
+
+enum class Phase : std::uint8_t { warm_up = 0, measured = 1, absent = 255 };
+
+/// What the root asks for: `lead` warm-up samples, then `samples` of `phase`, each of `repeats`
+/// executions.
+struct Batch {
+  std::int32_t lead = 0;
+  std::int32_t samples = 1;
+  std::int64_t repeats = 1;
+  Phase phase = Phase::warm_up;
+  std::int32_t block = -1;  ///< −1 before the first block
+  double expected_s = 0;    ///< one turn, from what is known so far
+  std::int32_t rows() const { return lead + samples; }
+};
+
+/// All participants' samples of one batch, at the root; row-major [sample, participant(, probe)].
+struct BatchSamples {
+  Batch batch;
+  std::int32_t participants = 0;
+  std::vector<std::int64_t> start, stop;  ///< ns since launch, local clock; −1 absent
+  std::vector<double> probes;             ///< [sample, participant, probe]; NaN where not available
+  double wall_s = 0;  ///< of the whole batch at the root, all turns and the gather included
+
+  std::size_t at(std::int32_t sample, std::int32_t participant) const {
+    return static_cast<std::size_t>(sample) * static_cast<std::size_t>(participants) +
+           static_cast<std::size_t>(participant);
+  }
+  /// Seconds per execution, NaN where absent.
+  double seconds(std::int32_t sample, std::int32_t participant) const;
+  Phase phase_of(std::int32_t sample) const {
+    return sample < batch.lead ? Phase::warm_up : batch.phase;
+  }
+};
+
+/// Seconds per repetition of one case, condensed block by block at the root.
+struct CaseState {
+  std::vector<std::vector<double>> block_medians;  ///< [participant][block]
+  std::vector<double>
+      slowest_block_medians;  ///< [block] median over samples of the maximum over participants
+  std::int64_t measured = 0, warm_up = 0;  ///< samples
+  std::int64_t repeats = 1;
+};
+
+}  // namespace dlscale

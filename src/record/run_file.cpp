@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "record/run_file.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <stdexcept>
+
+#include "record/run_file_impl.hpp"
+
+namespace dlscale {
+
+using hdf5::checked;
+
+Error write_error(const std::string& path, const std::string& why) {
+  return {ExitCode::output_failed, "can't write " + path, why,
+          "free space, or choose another place with -o; what was flushed before is kept"};
+}
+
+RunFile::Impl::Impl(std::string final_path, std::string written_path, LockFile taken, Store opened)
+    : path(std::move(final_path)),
+      work_path(std::move(written_path)),
+      lock(std::move(taken)),
+      store(std::move(opened)),
+      case_type_(table_type<CaseRow>()),
+      clock_type_(table_type<ClockRow>()),
+      cases_(store.open("/cases")),
+      clocks_(store.open("/system/clocks")),
+      budget_(now_ns()) {
+  rows = read_table<CaseRow>(store, "/cases");
+}
+
+void RunFile::Impl::check_id(int case_id) const {
+  if (case_id < 0 || static_cast<std::size_t>(case_id) >= rows.size())
+    throw std::out_of_range("run file: case " + std::to_string(case_id) + " of " +
+                            std::to_string(rows.size()));
+}
+
+void RunFile::Impl::append(int case_id, const SampleRows& samples) {
+  check_id(case_id);
+  auto it = arrays_.find(case_id);
+  if (it == arrays_.end()) it = arrays_.emplace(case_id, SampleArrays(store, case_id)).first;
+  it->second.append(samples);
+}
+
+void RunFile::Impl::update_case(const CaseRow& row) {
+  check_id(row.id);
+  rows[static_cast<std::size_t>(row.id)] = row;
+  changed_rows_.insert(row.id);
+}
+
+void RunFile::Impl::write_changes() {
+  // Samples first: a row of /cases must never tell of samples that are not there.
+  for (auto& [id, arrays] : arrays_) arrays.flush();
+  for (const int id : changed_rows_)
+    write_rows(cases_, "/cases", case_type_.memory.get(), static_cast<hsize_t>(id), 1,
+               pack_rows<CaseRow>({rows[static_cast<std::size_t>(id)]}).data());
+  changed_rows_.clear();
+}
+
+void RunFile::Impl::append_clocks(const std::vector<ClockRow>& clocks) {
+  if (clocks.empty()) return;
+  append_rows(clocks_, "/system/clocks", clock_type_.memory.get(), clocks.size(),
+              pack_rows(clocks).data());
+}
+
+void RunFile::Impl::set_status(std::string_view status) {
+  store.write_text("/status", status);
+}
+
+void RunFile::Impl::flush() {
+  write_changes();
+  store.flush();
+  if (staged() && budget_.allows(now_ns(), file_size(work_path))) publish(Replace::yes);
+}
+
+void RunFile::Impl::publish(Replace replace) {
+  const std::int64_t begin = now_ns();
+  publish_copy(work_path, path, replace);
+  budget_.took(now_ns() - begin, file_size(work_path));
+}
+
+void RunFile::Impl::salvage() noexcept {
+  if (!staged()) return;
+  try {
+    publish(Replace::yes);
+  } catch (const std::exception&) {
+    // The staged file stays, and the lock file names it for --recover.
+  }
+}
+
+void RunFile::Impl::close(std::string_view status) {
+  write_changes();
+  set_status(status);
+  store.flush();
+  for (auto& [id, arrays] : arrays_) arrays.close();
+  checked(H5Dclose(cases_.release()), "H5Dclose /cases");
+  checked(H5Dclose(clocks_.release()), "H5Dclose /system/clocks");
+  store.close();
+  if (staged()) {
+    publish(Replace::yes);
+    unlink(work_path.c_str());
+  }
+  closed = true;
+  lock.release();
+}
+
+RunFile::RunFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+RunFile::~RunFile() {
+  try {
+    close("interrupted");  // only an exception on the way gets here with the file open
+  } catch (...) {
+    // The first failure has been reported; nothing more can be done for the file.
+  }
+  const std::lock_guard guard(hdf5::library_mutex());
+  impl_.reset();
+}
+
+void RunFile::append(int case_id, const SampleRows& rows) {
+  guarded(*impl_, [&] { impl_->append(case_id, rows); });
+}
+
+void RunFile::update_case(const CaseRow& row) {
+  guarded(*impl_, [&] { impl_->update_case(row); });
+}
+
+void RunFile::append_clocks(const std::vector<ClockRow>& rows) {
+  guarded(*impl_, [&] { impl_->append_clocks(rows); });
+}
+
+void RunFile::set_status(std::string_view status) {
+  guarded(*impl_, [&] { impl_->set_status(status); });
+}
+
+void RunFile::flush() {
+  guarded(*impl_, [&] { impl_->flush(); });
+}
+
+void RunFile::close(std::string_view status) {
+  guarded(*impl_, [&] { impl_->close(status); });
+}
+
+bool RunFile::close_from_other_thread(std::string_view status, double patience_s, int failed_case,
+                                      std::string_view message) {
+  {
+    std::unique_lock guard(hdf5::library_mutex(), std::defer_lock);
+    if (!guard.try_lock_for(std::chrono::duration<double>(patience_s))) return false;
+    if (impl_->closed) return true;
+    if (!impl_->usable()) return false;
+    const hdf5::AbandonOnFailure scope;
+    try {
+      if (failed_case >= 0 && static_cast<std::size_t>(failed_case) < impl_->rows.size()) {
+        CaseRow row = impl_->rows[static_cast<std::size_t>(failed_case)];
+        row.status = "failed";
+        row.message = message;
+        impl_->update_case(row);
+      }
+      impl_->close(status);
+    } catch (const std::exception&) {
+      impl_->broken = true;
+      return false;
+    }
+  }
+  return true;
+}
+
+const std::string& RunFile::path() const {
+  return impl_->path;
+}
+
+std::int64_t RunFile::bytes_written() const {
+  return file_size(impl_->closed ? impl_->path : impl_->work_path);
+}
+
+bool RunFile::broken() const {
+  return impl_->broken || (!impl_->closed && hdf5::abandoned());
+}
+
+}  // namespace dlscale

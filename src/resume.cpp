@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "resume.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.hpp"
+#include "launch.hpp"
+#include "workloads/contract.hpp"
+
+namespace dlscale {
+namespace {
+
+bool is_open(const CaseRow& row) { return row.status == "planned" || row.status == "running"; }
+
+bool always_again(const std::string& role) { return role == "baseline" || role == "roof"; }
+
+[[noreturn]] void refuse(const std::string& file, const std::string& how, const std::string& remedy) {
+  throw Error(ExitCode::bad_input, fmt::format("can't resume {}", file), how, remedy);
+}
+
+}  // namespace
+
+ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& build_id) {
+  const ResumeState state = RunFile::inspect(line.resume);
+  if (state.ranks != ranks)
+    refuse(line.resume, fmt::format("it was begun with {} ranks, this launch has {}", state.ranks, ranks),
+           fmt::format("start with {} ranks", state.ranks));
+  if (state.build_id != build_id)
+    refuse(line.resume, fmt::format("another binary began it: build {:.12}, this one is {:.12}", state.build_id, build_id),
+           "use that binary, or begin a new file with -o");
+  ResumePlan plan;
+  plan.active = true;
+  plan.config = parse_job(state.resolved_text, line.resume + ":/input/resolved", ".");
+  plan.config.job_text = state.job_text;
+  if (!line.job.empty() && resolved_text(load_config(line, find_jobs_dir())) != state.resolved_text)
+    refuse(line.resume, fmt::format("job {} differs from the one in the file", line.job),
+           "leave the job out, or begin a new file with -o");
+  plan.launch = state.launches;
+  plan.first_case_id = static_cast<int>(state.cases.size());
+  for (const CaseRow& row : state.cases) {
+    plan.earlier_failures = plan.earlier_failures || row.status == "failed";
+    if (!is_open(row)) continue;
+    plan.superseded.push_back(row);
+    if (!always_again(row.role)) plan.open.insert(row.repro);
+  }
+  return plan;
+}
+
+Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
+  std::set<int> keep;
+  for (const Case& c : whole.cases)
+    if (resume.open.contains(c.repro) && !always_again(c.role)) {
+      keep.insert(c.id);
+      keep.insert(c.roofs.begin(), c.roofs.end());
+    }
+  Plan plan = whole;
+  plan.cases.clear();
+  if (keep.empty()) return plan;
+  std::map<int, int> renumbered;
+  for (const Case& c : whole.cases) {
+    if (!keep.contains(c.id) && c.role != "baseline") continue;
+    renumbered[c.id] = static_cast<int>(plan.cases.size());
+    plan.cases.push_back(c);
+    plan.cases.back().id = renumbered[c.id];
+  }
+  for (Case& c : plan.cases)
+    for (int& roof : c.roofs) roof = renumbered.at(roof);
+  for (CaseRow& row : resume.superseded) {
+    const auto again = std::find_if(plan.cases.begin(), plan.cases.end(),
+                                    [&](const Case& c) { return c.repro == row.repro && c.role == row.role; });
+    row.status = "skipped";
+    row.message = again == plan.cases.end()
+                      ? "interrupted; not needed by the launches that followed"
+                      : fmt::format("interrupted after {} blocks; measured again as case {} of launch {}", row.blocks,
+                                    resume.first_case_id + again->id, resume.launch);
+  }
+  return plan;
+}
+
+Config selftest_config() {
+  Config config;
+  config.job_name = "selftest";
+  config.run.name = "selftest";
+  config.run.time_budget_s = 30;
+  config.sampling.interval = 0.1;
+  const auto add = [&](const std::string& workload, const Params& params) {
+    CaseRequest request;
+    request.workload = workload;
+    request.place = {"--selftest", 0};
+    for (const auto& [key, value] : params.items()) request.settings.push_back({key, {value}, request.place});
+    config.cases.push_back(std::move(request));
+  };
+  for (const std::string& name : workload_names())
+    if (const Entry* entry = find_entry(name, "cpu"))
+      for (const Params& params : entry->examples()) add(name, params);
+  config.job_text = "# --selftest: every workload's own examples\n";
+  return config;
+}
+
+}  // namespace dlscale

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// What is known of a case when it is over: the input of every table and of the exit code.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "measure/statistics.hpp"
+#include "plan/plan.hpp"
+
+namespace dlscale {
+
+struct CaseOutcome {
+  CaseStatus status = CaseStatus::planned;
+  std::string message;
+  std::string stop_reason;
+  Interval seconds;                  ///< per repetition: the reported quantity
+  std::vector<int> ranks;            ///< world ranks of the participants
+  std::vector<double> rank_seconds;  ///< [participant] median over its blocks
+  std::vector<double>
+      rank_low;         ///< [participant] lower end of its interval (its fastest block without one)
+  int unconverged = 0;  ///< participants whose own interval is wider than asked
+  bool steady = false;
+  bool check_passed = false;
+  std::vector<std::string> missed;  ///< sentences, one per missed `require`
+};
+
+/// Work per repetition and participant: FLOP or bytes by the entry's kind; 0 for kind time.
+double work_per_rank(const Case& c);
+
+/// Rate of one participant (by world rank) in FLOP/s or B/s; NaN when unknown.
+double rank_rate(const Case& c, const CaseOutcome& outcome, int world_rank);
+
+/// Rates relative to the same ranks' roof: the case's own against the first of its roofs of the same
+/// kind (FLOP or bytes).
+struct RoofShare {
+  double median = not_a_number, slowest = not_a_number;
+  std::string roof;  ///< "FMA peak f64" | "triad"
+};
+RoofShare roof_share(const Case& c, const std::vector<Case>& cases,
+                     const std::vector<CaseOutcome>& outcomes);
+
+/// "GFLOP/s"-style unit of the case's rate, "s" for kind time.
+std::string_view rate_unit(const Case& c);
+
+/// Together against alone for the same work: rate(together) / rate(alone) of the ranks that did both;
+/// NaN if not measured.
+double sharing(const Case& together, const std::vector<Case>& cases,
+               const std::vector<CaseOutcome>& outcomes);
+
+}  // namespace dlscale

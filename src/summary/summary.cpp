@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "summary/summary.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <map>
+
+#include "base/text.hpp"
+#include "workloads/contract.hpp"
+
+namespace dlscale {
+namespace {
+
+const CaseOutcome& outcome_of(const RunSummary& run, const Case& c) {
+  return run.outcomes[static_cast<std::size_t>(c.id)];
+}
+
+// Wraps at blanks; continuation lines are indented under the text.
+std::string wrapped(std::string_view label, const std::string& text) {
+  constexpr std::size_t indent = 12, width = 80;
+  std::string out = fmt::format("{:<{}}", label, indent);
+  std::size_t column = indent;
+  for (const std::string& word : split(text, ' ')) {
+    if (word.empty()) continue;
+    // Columns, not bytes: continuation bytes of UTF-8 take none.
+    const auto wide = static_cast<std::size_t>(
+        std::count_if(word.begin(), word.end(), [](char ch) { return (ch & 0xC0) != 0x80; }));
+    if (column + wide + 1 > width && column > indent) {
+      out += '\n' + std::string(indent, ' ');
+      column = indent;
+    }
+    if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += wide;
+  }
+  return out + '\n';
+}
+
+std::string percent(double share) {
+  return std::isnan(share) ? "" : fmt::format("{:.1f} %", 100 * share);
+}
+
+// Rates of the median rank, with the interval of the reported time turned into ±.
+std::string value_text(const Case& c, const CaseOutcome& o) {
+  const double work = work_per_rank(c);
+  const std::string value =
+      work > 0 ? format_si(work / o.seconds.median, rate_unit(c)) : format_seconds(o.seconds.median);
+  if (!o.seconds.valid) return value + fmt::format(" ({} blocks)", o.seconds.blocks);
+  return value + fmt::format(" ±{:.1f}%", 100 * o.seconds.relative_half_width());
+}
+
+int slowest_rank(const CaseOutcome& o) {
+  std::size_t worst = 0;
+  for (std::size_t i = 1; i < o.rank_seconds.size(); ++i)
+    if (o.rank_seconds[i] > o.rank_seconds[worst]) worst = i;
+  return o.ranks.empty() ? -1 : o.ranks[worst];
+}
+
+std::string plural(std::size_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+// Sum over a node's ranks, for the nodes that took part.
+std::map<int, double> node_rates(const RunSummary& run, const Case& c) {
+  std::map<int, double> rates;
+  const CaseOutcome& o = outcome_of(run, c);
+  for (const int rank : o.ranks)
+    rates[run.layout.ranks[static_cast<std::size_t>(rank)].node] += rank_rate(c, o, rank);
+  return rates;
+}
+
+std::string node_line(const RunSummary& run, const Case& c) {
+  const auto rates = node_rates(run, c);
+  std::vector<double> values;
+  int worst = -1;
+  for (const auto& [node, rate] : rates) {
+    values.push_back(rate);
+    if (worst < 0 || rate < rates.at(worst)) worst = node;
+  }
+  std::string text = format_si(median(values), rate_unit(c)) + " per node (median)";
+  if (rates.size() > 1) {
+    std::string host;
+    for (const RankPlace& p : run.layout.ranks)
+      if (p.node == worst) host = p.host;
+    text += fmt::format(", slowest {} on {}", format_si(rates.at(worst), rate_unit(c)), host);
+  }
+  const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
+  if (!share.roof.empty())
+    text += fmt::format(", {} of {} (slowest rank {})", percent(share.median), share.roof,
+                        percent(share.slowest));
+  return text;
+}
+
+bool reportable(const RunSummary& run, const Case& c) {
+  const CaseOutcome& o = outcome_of(run, c);
+  return o.status == CaseStatus::completed && o.check_passed && o.seconds.median > 0;
+}
+
+// The largest case of a workload and type, measured by all ranks at once where there is one.
+std::vector<const Case*> headline_cases(const RunSummary& run, std::string_view workload) {
+  std::map<std::string, const Case*> best;
+  for (const Case& c : run.plan.cases) {
+    if (c.workload != workload || !reportable(run, c)) continue;
+    const Case*& at = best[c.dtype];
+    const auto rank = [](const Case& x) { return std::pair(x.occupancy == "together", x.cost.flops); };
+    if (at == nullptr || rank(c) > rank(*at)) at = &c;
+  }
+  std::vector<const Case*> list;
+  for (const auto& [dtype, c] : best) list.push_back(c);
+  return list;
+}
+
+// Together slower than alone, in points of the time: what sharing power, memory and cache costs.
+std::string losses(const RunSummary& run) {
+  std::vector<std::pair<double, std::string>> found;
+  for (const Case& c : run.plan.cases) {
+    const double ratio = sharing(c, run.plan.cases, run.outcomes);
+    if (ratio < 1)
+      found.emplace_back(1 - ratio, c.workload + (c.dtype.empty() ? "" : " " + c.dtype) + " " + c.label);
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(2, found.size()); ++i)
+    text += fmt::format("{}{}: {:.1f} points by sharing the node (together against alone)",
+                        i == 0 ? "" : " · ", trim(found[i].second), 100 * found[i].first);
+  return text;
+}
+
+std::string identifier(const std::string& text) {
+  std::string out;
+  for (const char ch : text) {
+    const bool keep = std::isalnum(static_cast<unsigned char>(ch)) != 0 || ch == '.';
+    if (keep)
+      out += ch;
+    else if (!out.empty() && out.back() != '_' && ch != '=')
+      out += '_';
+  }
+  while (!out.empty() && out.back() == '_') out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+std::string case_line(const RunSummary& run, const Case& c) {
+  const CaseOutcome& o = outcome_of(run, c);
+  const std::string name = c.name();
+  const std::string mark = run.oversubscribed ? "*" : "";
+  if (o.status == CaseStatus::completed && o.check_passed) {
+    const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
+    const std::string roof = share.roof.empty() ? "" : percent(share.median);
+    return fmt::format("{:<42.42} {:>26}{} {:>7} {}", name, value_text(c, o), mark, roof,
+                       o.ranks.size() > 1 ? fmt::format("r{}", slowest_rank(o)) : "");
+  }
+  if (o.status == CaseStatus::completed) return fmt::format("{:<42.42} {:>26}", name, "WRONG RESULT");
+  return fmt::format("{:<42.42} {:>26}", name, to_string(o.status));
+}
+
+std::string render_table(const RunSummary& run) {
+  std::string text = fmt::format("{:<42} {:>26} {:>7} {}\n", "case", "median rank", "of roof", "slow");
+  for (const Case& c : run.plan.cases) {
+    text += case_line(run, c) + '\n';
+    const CaseOutcome& o = outcome_of(run, c);
+    if (!o.message.empty()) text += wrapped("", o.message);
+    for (const std::string& missed : o.missed) text += wrapped("", missed);
+  }
+  return text;
+}
+
+std::string render_ten_lines(const RunSummary& run) {
+  std::size_t completed = 0, failed = 0, skipped = 0, checked = 0, planned = 0;
+  int most_threads = 1;
+  for (const Case& c : run.plan.cases) {
+    const CaseOutcome& o = outcome_of(run, c);
+    completed += o.status == CaseStatus::completed && o.check_passed;
+    failed += o.status == CaseStatus::failed || (o.status == CaseStatus::completed && !o.check_passed);
+    skipped += o.status == CaseStatus::skipped;
+    checked += o.check_passed;
+    planned += o.status != CaseStatus::skipped;
+    most_threads = std::max(most_threads, c.threads);
+  }
+  std::string text = wrapped(
+      "verdict", fmt::format("{} · exit code {} · {} completed, {} failed, {} skipped · {}",
+                             run.exit_code == 0 ? "PASS" : "FAIL", run.exit_code,
+                             plural(completed, "case"), failed, skipped, format_seconds(run.elapsed_s)));
+  text += wrapped(
+      "ranks",
+      fmt::format(
+          "{} × {} per node × {} · {}{}", plural(static_cast<std::size_t>(run.layout.nodes()), "node"),
+          plural(run.layout.ranks.size() / static_cast<std::size_t>(run.layout.nodes()), "rank"),
+          plural(static_cast<std::size_t>(most_threads), "thread"), run.layout.device,
+          run.oversubscribed ? " · OVERSUBSCRIBED: numbers marked * are not the machine's" : ""));
+  for (const std::string& warning : run.warnings) text += wrapped("warning", warning);
+  text += wrapped("checks", fmt::format("{} of {} cases passed their check", checked, planned));
+  if (!std::isnan(run.harness_s))
+    text += wrapped("harness", format_seconds(run.harness_s) +
+                                   " per repetition beyond the clock's cost (no-op, slowest rank)");
+  for (const Case* c : headline_cases(run, "gemm"))
+    text += wrapped("GEMM " + c->dtype,
+                    node_line(run, *c) + (c->occupancy == "together" ? "" : ", ranks " + c->occupancy));
+  for (const Case* c : headline_cases(run, "triad"))
+    text += wrapped("memory", node_line(run, *c) + ", triad");
+  if (const std::string lost = losses(run); !lost.empty()) text += wrapped("losses", lost);
+  const std::vector<std::string> slow = suspects(run);
+  if (slow.empty() && run.layout.ranks.size() > 1) text += wrapped("look at", "no rank stands out");
+  for (const std::string& line : slow) text += wrapped("look at", line);
+  text += wrapped("file", run.file);
+  return text;
+}
+
+std::string render_foms(const RunSummary& run) {
+  std::string text;
+  for (const Case& c : run.plan.cases) {
+    if (!reportable(run, c)) continue;
+    const CaseOutcome& o = outcome_of(run, c);
+    const double work = work_per_rank(c);
+    const std::string name = identifier(c.repro.empty() ? c.name() : c.repro);
+    if (work > 0) {
+      const double giga = 1e-9 * work;
+      const char* unit = rate_unit(c) == "B/s" ? "GB/s" : "GFLOP/s";
+      text += fmt::format("FOM: {}_median = {:.6g} {}\n", name, giga / o.seconds.median, unit);
+      text +=
+          fmt::format("FOM: {}_slowest = {:.6g} {}\n", name, giga / percentile(o.rank_seconds, 1), unit);
+    } else {
+      text += fmt::format("FOM: {}_median = {:.6g} s\n", name, o.seconds.median);
+    }
+  }
+  text += fmt::format("FOM: exit_code = {} 1\n", run.exit_code);
+  return text;
+}
+
+}  // namespace dlscale

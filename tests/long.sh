@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The long forms of the tests: hundreds of kills, full fuzzing. Hours at most; tests/all.sh runs a sample of each.
+set -uo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$DLSCALE_ROOT" || exit 1
+
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+  echo "usage: tests/long.sh [DLSCALE_FUZZ_CASES=1000] [DLSCALE_KILLS=100] [DLSCALE_CLEAN_RUNS=200] (set in the environment)"
+  exit 0
+fi
+export DLSCALE_FUZZ_CASES=${DLSCALE_FUZZ_CASES:-1000}  # mutated job files and command lines
+export DLSCALE_KILLS=${DLSCALE_KILLS:-100}             # SIGKILLs at random moments
+export DLSCALE_CLEAN_RUNS=${DLSCALE_CLEAN_RUNS:-200}   # runs in which no check may fail
+export DLSCALE_LONG=1
+
+if [ ! -x "$DLSCALE" ] || [ ! -f build/CTestTestfile.cmake ]; then
+  echo "long.sh: no build with tests in build/; run tests/all.sh --only build first" >&2
+  exit 2
+fi
+
+total=0 bad=0
+step() {  # NAME COMMAND…
+  local name=$1 start=$SECONDS code
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" </dev/null
+  code=$?
+  total=$((total + 1))
+  if [ "$code" -eq 0 ]; then
+    ok "$name ($((SECONDS - start)) s)"
+  else
+    bad=$((bad + 1))
+    failed "$name" "exit code $code after $((SECONDS - start)) s"
+  fi
+}
+
+# Without ctest's time limits, which are those of the short forms.
+for program in build/unit_*; do
+  if [ -x "$program" ] && [ -f "$program" ]; then step "$(basename "$program")" timeout 7200 "$program"; fi
+done
+for ranks in 1 2 3 4; do
+  if [ -x build/mpi_tests ]; then DLSCALE_MPI_LIMIT=3600 step "mpi_tests on $ranks ranks" mpi "$ranks" build/mpi_tests; fi
+done
+for script in tests/faults/*.sh; do
+  if [ -f "$script" ]; then step "faults/$(basename "$script" .sh)" timeout 14400 bash "$script"; fi
+done
+step quickstart timeout 1800 bash tests/quickstart.sh
+step cluster timeout 600 bash tests/cluster/run.sh
+
+printf '\n%d passed, %d failed, 0 skipped\n' "$((total - bad))" "$bad"
+[ "$bad" -eq 0 ]
