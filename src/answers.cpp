@@ -48,7 +48,8 @@ int answer_without_running(const CommandLine& line) {
 
 std::string find_jobs_dir() {
   const std::string here = executable_dir();
-  for (const std::string& dir : {here + "/../share/dlscale/jobs", here + "/../jobs", std::string(DLSCALE_JOBS_DIR)})
+  for (const std::string& dir :
+       {here + "/../share/dlscale/jobs", here + "/../jobs", std::string(DLSCALE_JOBS_DIR)})
     if (access((dir + "/quick.toml").c_str(), R_OK) == 0) return dir;
   return ".";
 }

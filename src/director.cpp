@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/text.hpp"
 #include "measure/rounds.hpp"
 #include "workloads/contract.hpp"
 
@@ -65,7 +66,8 @@ std::vector<CaseOutcome> Director::run() {
       total_s += c.budget_s;
     }
   // Predictions may exceed the budget; group ends are then scaled into it.
-  const double scale = s_.plan.budget_s > 0 && total_s > s_.plan.budget_s ? s_.plan.budget_s / total_s : 1;
+  const double scale =
+      s_.plan.budget_s > 0 && total_s > s_.plan.budget_s ? s_.plan.budget_s / total_s : 1;
   double end_s = elapsed_s();
   for (const auto& [group, ids] : groups) {
     for (const int id : ids) end_s += scale * plan_case(id).budget_s;
@@ -102,8 +104,9 @@ bool Director::prepare(int id) {
   if (!agreed.ok) {
     command(Action::release, id);
     s_.worker.release(c);
-    fail(id, fmt::format("rank {}: {}{}", agreed.rank, agreed.message,
-                         agreed.failures > 1 ? fmt::format(" (and {} more ranks)", agreed.failures - 1) : ""));
+    fail(id, fmt::format(
+                 "rank {}: {}{}", agreed.rank, agreed.message,
+                 agreed.failures > 1 ? fmt::format(" (and {} more ranks)", agreed.failures - 1) : ""));
     return false;
   }
   outcome(id).status = CaseStatus::running;
@@ -179,7 +182,8 @@ void Director::finish(int id) {
   o.unconverged = static_cast<int>(unconverged.size());
   o.check_passed = check.worst_rank >= 0 && check.failures == 0;
 
-  nlohmann::json facts = check.results.empty() ? nlohmann::json::object() : nlohmann::json::parse(check.results);
+  nlohmann::json facts =
+      check.results.empty() ? nlohmann::json::object() : nlohmann::json::parse(check.results);
   nlohmann::json roofs = nlohmann::json::array(), ranks = nlohmann::json::array();
   for (const int roof : c.roofs) roofs.push_back(s_.first_case_id + roof);
   for (std::size_t i = 0; i < std::min(most_ranks_listed, unconverged.size()); ++i)
@@ -196,11 +200,13 @@ void Director::finish(int id) {
   r.check_passed = o.check_passed ? 1 : 0;
   r.results_json = facts.dump();
   if (!o.check_passed)
-    return fail(id, fmt::format("wrong result on {} of {} ranks (worst: rank {} on {}, error {:.3g} against a tolerance "
-                                "of {:.3g}) distrust this rank's hardware or its BLAS",
-                                check.failures, o.ranks.size(), check.worst_rank,
-                                s_.layout.ranks[static_cast<std::size_t>(std::max(0, check.worst_rank))].host,
-                                check.worst.error, check.worst.tolerance));
+    return fail(
+        id, fmt::format(
+                "wrong result on {} of {} ranks (worst: rank {} on {}, error {:.3g} against a tolerance "
+                "of {:.3g}) distrust this rank's hardware or its BLAS",
+                check.failures, o.ranks.size(), check.worst_rank,
+                s_.layout.ranks[static_cast<std::size_t>(std::max(0, check.worst_rank))].host,
+                check.worst.error, check.worst.tolerance));
   o.status = CaseStatus::completed;
   r.status = to_string(CaseStatus::completed);
   judge_requirements(id);
@@ -208,7 +214,11 @@ void Director::finish(int id) {
   s_.file.update_case(r);
   s_.file.flush();
   ++done_;
-  s_.progress.phase(fmt::format("finished {}: {} samples, {}", c.name(), k.state().measured, k.stop_reason()));
+  s_.progress.note(fmt::format(
+      "[{}/{}] {}: {}{} ({} samples in {} blocks, {})", done_, s_.plan.cases.size(), c.name(),
+      format_seconds(o.seconds.median),
+      o.seconds.valid ? fmt::format(" ±{:.1f} %", 100 * o.seconds.relative_half_width()) : "",
+      k.state().measured, k.blocks_done(), k.stop_reason()));
 }
 
 void Director::fail(int id, const std::string& message) {
@@ -221,7 +231,7 @@ void Director::fail(int id, const std::string& message) {
   s_.file.update_case(r);
   s_.file.flush();
   ++done_;
-  s_.progress.phase(fmt::format("FAILED {}: {}", plan_case(id).name(), message));
+  s_.progress.note(fmt::format("FAILED {}: {}", plan_case(id).name(), message));
 }
 
 void Director::record_clocks(int id, int block) {
@@ -262,9 +272,10 @@ void Director::judge_requirements(int id) {
       met = got <= asked;
     }
     if (!met)
-      o.missed.push_back(fmt::format("require {} = {} missed (slowest rank: {:.4g}) look at that rank, or correct the "
-                                     "requirement",
-                                     name, asked, got));
+      o.missed.push_back(
+          fmt::format("require {} = {} missed (slowest rank: {:.4g}) look at that rank, or correct the "
+                      "requirement",
+                      name, asked, got));
   }
 }
 
@@ -274,7 +285,9 @@ std::vector<std::int64_t> Director::repeats() const {
   return list;
 }
 
-void Director::end(int exit_code) { command(Action::end, -1, {}, exit_code); }
+void Director::end(int exit_code) {
+  command(Action::end, -1, {}, exit_code);
+}
 
 int follow(const MpiSession& session, const Plan& plan, Worker& worker) {
   while (true) {
@@ -286,53 +299,25 @@ int follow(const MpiSession& session, const Plan& plan, Worker& worker) {
     const Case& one = plan.cases[static_cast<std::size_t>(c.case_id)];
     CaseCheck unused;
     switch (c.action) {
-      case Action::prepare: worker.prepare(one); break;
-      case Action::batch: worker.batch(one, c.batch); break;
-      case Action::verify: worker.verify(one, unused); break;
-      case Action::release: worker.release(one); break;
-      case Action::clocks: worker.clocks(); break;
-      case Action::end: break;
+      case Action::prepare:
+        worker.prepare(one);
+        break;
+      case Action::batch:
+        worker.batch(one, c.batch);
+        break;
+      case Action::verify:
+        worker.verify(one, unused);
+        break;
+      case Action::release:
+        worker.release(one);
+        break;
+      case Action::clocks:
+        worker.clocks();
+        break;
+      case Action::end:
+        break;
     }
   }
-}
-
-CaseRow case_row(const Case& c, int file_id, int launch) {
-  CaseRow r;
-  r.id = file_id;
-  r.launch = launch;
-  r.order = c.order;
-  r.series = c.series;
-  r.role = c.role;
-  r.workload = c.workload;
-  r.variant = c.variant;
-  r.device = c.device;
-  r.dtype = c.dtype;
-  r.occupancy = c.occupancy;
-  r.placement = c.placement;
-  r.ranks = c.ranks;
-  r.threads = c.threads;
-  nlohmann::json params = nlohmann::json::object();
-  for (const auto& [key, value] : c.params.items())
-    std::visit([&, k = key](const auto& v) { params[k] = v; }, value);
-  if (!c.label.empty()) params["label"] = c.label;
-  r.params_json = params.dump();
-  r.flops = c.cost.flops;
-  r.bytes_touched = c.cost.bytes_touched;
-  r.bytes_sent = c.cost.bytes_sent;
-  r.memory_bytes = c.cost.memory_bytes;
-  r.status = to_string(c.status);
-  r.message = c.message;
-  r.repro = c.repro;
-  return r;
-}
-
-CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch) {
-  CaseLayout out;
-  out.row = case_row(c, file_id, launch);
-  for (const auto& turn : turns(c.occupancy, layout)) out.ranks.insert(out.ranks.end(), turn.begin(), turn.end());
-  std::sort(out.ranks.begin(), out.ranks.end());
-  for (const Probe& p : Probes::list()) out.probes.push_back({p.name, p.unit, p.description});
-  return out;
 }
 
 }  // namespace dlscale

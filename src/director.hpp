@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The root's half of measuring: decides by the controllers, commands all ranks, records what comes back.
+/// The root's half of measuring: decides by the controllers, commands all ranks, records what comes
+/// back.
 #pragma once
 
 #include <cstdint>

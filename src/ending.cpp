@@ -28,8 +28,8 @@ void Ending::close(const char* status, double patience_s, int failed_case, const
   if (file_->close_from_other_thread(status, patience_s, failed_case, message))
     say(fmt::format("{} closed ({}); go on with --resume {}", file_->path(), status, file_->path()));
   else
-    say(fmt::format("{} not closed (it is being written); its finished blocks are kept: --resume {}", file_->path(),
-                    file_->path()));
+    say(fmt::format("{} not closed (it is being written); its finished blocks are kept: --resume {}",
+                    file_->path(), file_->path()));
 }
 
 void Ending::on_signal(int signal_number) {
@@ -37,8 +37,12 @@ void Ending::on_signal(int signal_number) {
   say(fmt::format("ended by signal {}", signal_number));
 }
 
-void Ending::on_expired(const std::string& sentence) { close("failed", 2.0, case_.load(), sentence); }
+void Ending::on_expired(const std::string& sentence) {
+  close("failed", 2.0, case_.load(), sentence);
+}
 
-void Ending::on_fatal(int, const std::string& message) { close("failed", 2.0, case_.load(), message); }
+void Ending::on_fatal(int, const std::string& message) {
+  close("failed", 2.0, case_.load(), message);
+}
 
 }  // namespace dlscale

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The ways a run ends from outside its main thread: signals, the watchdog, another rank's failure. No MPI here.
+/// The ways a run ends from outside its main thread: signals, the watchdog, another rank's failure. No
+/// MPI here.
 #pragma once
 
 #include <atomic>

@@ -26,7 +26,8 @@ std::string utc_now(const char* format) {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
   char text[64] = {};
-  if (gmtime_r(&now, &parts) == nullptr || std::strftime(text, sizeof text, format, &parts) == 0) return "unknown";
+  if (gmtime_r(&now, &parts) == nullptr || std::strftime(text, sizeof text, format, &parts) == 0)
+    return "unknown";
   return text;
 }
 
@@ -35,7 +36,8 @@ std::string default_output() {
   return fmt::format("run-{}.h5", job != nullptr ? job : utc_now("%Y%m%dT%H%M%SZ"));
 }
 
-// Does `action` on the root; all ranks learn whether it worked. The sentence is printed once. Returns the exit code.
+// Does `action` on the root; all ranks learn whether it worked. The sentence is printed once. Returns
+// the exit code.
 template <class Action>
 int on_root(const MpiSession& session, Action&& action) {
   int code = 0;
@@ -71,8 +73,8 @@ void budget_from_slurm(Config& config) {
   const char* text = std::getenv("SLURM_JOB_END_TIME");
   const long long end = text == nullptr ? 0 : std::atoll(text);
   if (end <= 0)
-    throw Error(ExitCode::bad_input, "run.time_budget = \"slurm\" can't be used here", "SLURM_JOB_END_TIME is not set",
-                "give a duration, such as time_budget = \"10min\"");
+    throw Error(ExitCode::bad_input, "run.time_budget = \"slurm\" can't be used here",
+                "SLURM_JOB_END_TIME is not set", "give a duration, such as time_budget = \"10min\"");
   const double left = static_cast<double>(end - static_cast<long long>(std::time(nullptr)));
   config.run.time_budget_s = std::max(10.0, 0.9 * left - 30);
 }
@@ -116,14 +118,16 @@ double harness_seconds(const Plan& plan, const std::vector<CaseOutcome>& outcome
     const CaseOutcome& o = outcomes[static_cast<std::size_t>(c.id)];
     if (c.workload != "noop" || c.params.number("delay") > 0 || o.rank_seconds.empty()) continue;
     const double per_repeat = percentile(o.rank_seconds, 1);
-    return std::max(0.0, per_repeat - clock.cost_s / static_cast<double>(repeats[static_cast<std::size_t>(c.id)]));
+    return std::max(
+        0.0, per_repeat - clock.cost_s / static_cast<double>(repeats[static_cast<std::size_t>(c.id)]));
   }
   return not_a_number;
 }
 
 }  // namespace
 
-// Kept in one object so that each stage reads as a sentence; all members are known to all ranks unless noted.
+// Kept in one object so that each stage reads as a sentence; all members are known to all ranks unless
+// noted.
 class Run {
  public:
   Run(const CommandLine& line, Ending& ending) : line_(line), ending_(ending) {}
@@ -241,7 +245,8 @@ int Run::open_file() {
     file_ = resume_.active ? RunFile::reopen(line_.resume, file_spec(), resume_.superseded)
                            : RunFile::create(path, file_spec());
     ending_.watch(file_.get());
-    for (const std::string& warning : verdict_.warnings) std::fprintf(stderr, "dlscale: warning: %s\n", warning.c_str());
+    for (const std::string& warning : verdict_.warnings)
+      std::fprintf(stderr, "dlscale: warning: %s\n", warning.c_str());
   });
   return code;
 }
@@ -271,8 +276,8 @@ void Run::find_epochs() {
   if (session_.world().rank() != 0) return;
   node_epochs_.assign(static_cast<std::size_t>(session_.nodes()), 0);
   for (std::size_t r = 0; r < layout_.ranks.size(); ++r)
-    std::memcpy(&node_epochs_[static_cast<std::size_t>(layout_.ranks[r].node)], rows.data() + r * sizeof epoch_ns_,
-                sizeof epoch_ns_);
+    std::memcpy(&node_epochs_[static_cast<std::size_t>(layout_.ranks[r].node)],
+                rows.data() + r * sizeof epoch_ns_, sizeof epoch_ns_);
 }
 
 int Run::measure() {
@@ -319,7 +324,9 @@ int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
     failed = failed || o.status == CaseStatus::failed;
     missed = missed || !o.missed.empty();
   }
-  const ExitCode code = failed ? ExitCode::case_failed : missed ? ExitCode::requirement_missed : ExitCode::success;
+  const ExitCode code = failed   ? ExitCode::case_failed
+                        : missed ? ExitCode::requirement_missed
+                                 : ExitCode::success;
   ending_.watch(nullptr);
   file_->close("completed");
   RunSummary summary{.plan = plan_,
@@ -331,12 +338,16 @@ int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
                      .file = file_->path(),
                      .elapsed_s = seconds_since(started_ns_),
                      .harness_s = harness_seconds(plan_, outcomes, director.repeats(), clock_)};
-  std::fputs((render_table(summary) + "\n" + render_ten_lines(summary) + "\n" + render_foms(summary)).c_str(), stdout);
+  std::fputs(
+      (render_table(summary) + "\n" + render_ten_lines(summary) + "\n" + render_foms(summary)).c_str(),
+      stdout);
   std::fflush(stdout);
   director.end(static_cast<int>(code));
   return static_cast<int>(code);
 }
 
-int run_job(const CommandLine& line, Ending& ending) { return Run(line, ending).execute(); }
+int run_job(const CommandLine& line, Ending& ending) {
+  return Run(line, ending).execute();
+}
 
 }  // namespace dlscale

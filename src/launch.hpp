@@ -17,7 +17,8 @@ int answer_without_running(const CommandLine& line);
 /// The run itself, on all ranks. Returns the exit code, the same on all ranks.
 int run_job(const CommandLine& line, Ending& ending);
 
-/// Job files: share/dlscale/jobs beside an installed binary, ../jobs beside build/dlscale, else the source's.
+/// Job files: share/dlscale/jobs beside an installed binary, ../jobs beside build/dlscale, else the
+/// source's.
 std::string find_jobs_dir();
 
 /// The sentence on stderr, from one process only (the launcher's rank 0), before MPI is there to ask.

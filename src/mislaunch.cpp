@@ -21,10 +21,11 @@ bool allowed(const std::vector<std::string>& allow, std::string_view kind) {
 }
 
 Error singletons(const LauncherTasks& tasks, std::string_view why) {
-  return Error(ExitCode::refused, fmt::format("{}={}, but MPI_COMM_WORLD has 1 rank: singletons", tasks.variable, tasks.tasks),
-               why,
-               "start with the mpirun of the MPI that dlscale was built with, or srun --mpi=pmix; "
-               "--allow singletons runs them side by side all the same");
+  return Error(
+      ExitCode::refused,
+      fmt::format("{}={}, but MPI_COMM_WORLD has 1 rank: singletons", tasks.variable, tasks.tasks), why,
+      "start with the mpirun of the MPI that dlscale was built with, or srun --mpi=pmix; "
+      "--allow singletons runs them side by side all the same");
 }
 
 std::string list_ranks(const std::vector<int>& ranks) {
@@ -51,8 +52,8 @@ void compare_ranks(const std::vector<RankFacts>& ranks, std::vector<std::string>
     });
     for (const auto& [value, who] : values)
       if (value != common->first)
-        warnings.push_back(fmt::format("mixed {}: '{}' on ranks {}, '{}' on the others", fact, value, list_ranks(who),
-                                       common->first));
+        warnings.push_back(fmt::format("mixed {}: '{}' on ranks {}, '{}' on the others", fact, value,
+                                       list_ranks(who), common->first));
   }
 }
 
@@ -73,19 +74,22 @@ void check_cores(const std::vector<RankFacts>& ranks, const Plan& plan, LaunchVe
     if (threads > ranks[r].host.affinity_cores) narrow.push_back(static_cast<int>(r));
   }
   if (!narrow.empty())
-    verdict.warnings.push_back(fmt::format(
-        "{} threads per rank, but only {} core{} in the affinity mask of rank{} {} (Open MPI binds to one core at -np 1 "
-        "and 2) use mpirun --map-by slot:PE={} or srun -c {}",
-        threads, ranks[static_cast<std::size_t>(narrow[0])].host.affinity_cores,
-        ranks[static_cast<std::size_t>(narrow[0])].host.affinity_cores == 1 ? "" : "s", narrow.size() == 1 ? "" : "s",
-        list_ranks(narrow), threads, threads));
+    verdict.warnings.push_back(
+        fmt::format("{} threads per rank, but only {} core{} in the affinity mask of rank{} {} (Open "
+                    "MPI binds to one core at -np 1 "
+                    "and 2) use mpirun --map-by slot:PE={} or srun -c {}",
+                    threads, ranks[static_cast<std::size_t>(narrow[0])].host.affinity_cores,
+                    ranks[static_cast<std::size_t>(narrow[0])].host.affinity_cores == 1 ? "" : "s",
+                    narrow.size() == 1 ? "" : "s", list_ranks(narrow), threads, threads));
   for (const auto& [node, ids] : cores) {
     const int busy = count[node] * together;
     if (busy <= static_cast<int>(ids.size())) continue;
-    const auto host = std::find_if(ranks.begin(), ranks.end(), [n = node](const RankFacts& f) { return f.node == n; });
-    verdict.warnings.push_back(fmt::format(
-        "oversubscribed: {} ranks × {} threads on the {} cores of {} use fewer ranks or threads; numbers are marked *",
-        count[node], together, ids.size(), host->host.host));
+    const auto host =
+        std::find_if(ranks.begin(), ranks.end(), [n = node](const RankFacts& f) { return f.node == n; });
+    verdict.warnings.push_back(
+        fmt::format("oversubscribed: {} ranks × {} threads on the {} cores of {} use fewer ranks or "
+                    "threads; numbers are marked *",
+                    count[node], together, ids.size(), host->host.host));
     verdict.oversubscribed = true;
     break;  // one node's sentence tells the story
   }
@@ -95,7 +99,8 @@ void check_cores(const std::vector<RankFacts>& ranks, const Plan& plan, LaunchVe
 
 LauncherTasks launcher_tasks() {
   if (variable("OMPI_COMM_WORLD_SIZE") > 0)
-    return {variable("OMPI_COMM_WORLD_SIZE"), variable("OMPI_COMM_WORLD_RANK"), "OMPI_COMM_WORLD_SIZE", false};
+    return {variable("OMPI_COMM_WORLD_SIZE"), variable("OMPI_COMM_WORLD_RANK"), "OMPI_COMM_WORLD_SIZE",
+            false};
   if (variable("PMI_SIZE") > 0) return {variable("PMI_SIZE"), variable("PMI_RANK"), "PMI_SIZE", false};
   // SLURM_NTASKS is set in a batch shell too; a step's own count is not.
   if (variable("SLURM_STEP_NUM_TASKS") > 0 && std::getenv("SLURM_PROCID") != nullptr)
@@ -110,26 +115,29 @@ void refuse_singletons_before_init(const std::vector<std::string>& allow) {
     throw singletons(tasks, "srun gave the tasks no PMIx, so they can't find each other");
 }
 
-LaunchVerdict judge_launch(const std::vector<RankFacts>& ranks, const Plan& plan, const LauncherTasks& tasks,
-                           const std::vector<std::string>& allow) {
+LaunchVerdict judge_launch(const std::vector<RankFacts>& ranks, const Plan& plan,
+                           const LauncherTasks& tasks, const std::vector<std::string>& allow) {
   LaunchVerdict verdict;
   if (tasks.tasks > 1 && ranks.size() == 1) {
-    const Error error = singletons(tasks, "the launcher belongs to another MPI, or no PMI reached the program");
+    const Error error =
+        singletons(tasks, "the launcher belongs to another MPI, or no PMI reached the program");
     if (!allowed(allow, "singletons")) verdict.refused = error.what();
     verdict.warnings.emplace_back(error.what());
   }
   for (std::size_t r = 1; r < ranks.size(); ++r)
     if (ranks[r].build_id != ranks[0].build_id) {
-      const std::string text = sentence(
-          fmt::format("rank {} on {} runs another dlscale than rank 0 on {}", r, ranks[r].host.host, ranks[0].host.host),
-          fmt::format("build {:.12} against {:.12}", ranks[r].build_id, ranks[0].build_id),
-          "install one binary on all nodes, or --allow mixed-binaries");
+      const std::string text =
+          sentence(fmt::format("rank {} on {} runs another dlscale than rank 0 on {}", r,
+                               ranks[r].host.host, ranks[0].host.host),
+                   fmt::format("build {:.12} against {:.12}", ranks[r].build_id, ranks[0].build_id),
+                   "install one binary on all nodes, or --allow mixed-binaries");
       if (!allowed(allow, "mixed-binaries")) verdict.refused = text;
       verdict.warnings.push_back(text);
       break;
     }
   if (ranks[0].host.debug_build)
-    verdict.warnings.emplace_back("debug build: times are not the machine's; build with cmake --preset default");
+    verdict.warnings.emplace_back(
+        "debug build: times are not the machine's; build with cmake --preset default");
   check_cores(ranks, plan, verdict);
   compare_ranks(ranks, verdict.warnings);
   return verdict;

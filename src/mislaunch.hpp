@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Refuse to benchmark nonsense: launches that would give numbers of something else (design: mis-launch).
+/// Refuse to benchmark nonsense: launches that would give numbers of something else (design:
+/// mis-launch).
 #pragma once
 
 #include <string>
@@ -13,9 +14,10 @@ namespace dlscale {
 /// Tasks that a launcher's variables announce, with the variable's name; 0 when there is no launcher.
 struct LauncherTasks {
   int tasks = 0;
-  int rank = 0;             ///< this process's index among them
+  int rank = 0;  ///< this process's index among them
   std::string variable;
-  bool pmi_missing = false; ///< srun without a PMI that the MPI library understands: MPI_Init would abort
+  bool pmi_missing =
+      false;  ///< srun without a PMI that the MPI library understands: MPI_Init would abort
 };
 LauncherTasks launcher_tasks();
 
@@ -29,7 +31,7 @@ struct LaunchVerdict {
   bool oversubscribed = false;
 };
 /// Pure, but for the launcher's variables given as `tasks`.
-LaunchVerdict judge_launch(const std::vector<RankFacts>& ranks, const Plan& plan, const LauncherTasks& tasks,
-                           const std::vector<std::string>& allow);
+LaunchVerdict judge_launch(const std::vector<RankFacts>& ranks, const Plan& plan,
+                           const LauncherTasks& tasks, const std::vector<std::string>& allow);
 
 }  // namespace dlscale

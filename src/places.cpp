@@ -105,7 +105,8 @@ Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& devic
 
 std::string layout_to_json(const Layout& layout) {
   json ranks = json::array();
-  for (const RankPlace& p : layout.ranks) ranks.push_back({p.host, p.node, p.local_rank, p.numa, p.cores});
+  for (const RankPlace& p : layout.ranks)
+    ranks.push_back({p.host, p.node, p.local_rank, p.numa, p.cores});
   return json{{"ranks", ranks}, {"memory", layout.node_memory_bytes}, {"device", layout.device}}.dump();
 }
 
@@ -114,11 +115,13 @@ Layout layout_from_json(const std::string& text) {
   Layout layout;
   layout.device = j.at("device");
   layout.node_memory_bytes = j.at("memory").get<std::vector<double>>();
-  for (const json& p : j.at("ranks")) layout.ranks.push_back({p.at(0), p.at(1), p.at(2), p.at(3), p.at(4)});
+  for (const json& p : j.at("ranks"))
+    layout.ranks.push_back({p.at(0), p.at(1), p.at(2), p.at(3), p.at(4)});
   return layout;
 }
 
-std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Layout& layout, const Plan& plan) {
+std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Layout& layout,
+                               const Plan& plan) {
   int threads = 1;
   for (const Case& c : plan.cases) threads = std::max(threads, c.threads);
   std::vector<RankRow> rows;

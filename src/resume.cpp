@@ -13,9 +13,13 @@
 namespace dlscale {
 namespace {
 
-bool is_open(const CaseRow& row) { return row.status == "planned" || row.status == "running"; }
+bool is_open(const CaseRow& row) {
+  return row.status == "planned" || row.status == "running";
+}
 
-bool always_again(const std::string& role) { return role == "baseline" || role == "roof"; }
+bool always_again(const std::string& role) {
+  return role == "baseline" || role == "roof";
+}
 
 [[noreturn]] void refuse(const std::string& file, const std::string& how, const std::string& remedy) {
   throw Error(ExitCode::bad_input, fmt::format("can't resume {}", file), how, remedy);
@@ -26,10 +30,13 @@ bool always_again(const std::string& role) { return role == "baseline" || role =
 ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& build_id) {
   const ResumeState state = RunFile::inspect(line.resume);
   if (state.ranks != ranks)
-    refuse(line.resume, fmt::format("it was begun with {} ranks, this launch has {}", state.ranks, ranks),
+    refuse(line.resume,
+           fmt::format("it was begun with {} ranks, this launch has {}", state.ranks, ranks),
            fmt::format("start with {} ranks", state.ranks));
   if (state.build_id != build_id)
-    refuse(line.resume, fmt::format("another binary began it: build {:.12}, this one is {:.12}", state.build_id, build_id),
+    refuse(line.resume,
+           fmt::format("another binary began it: build {:.12}, this one is {:.12}", state.build_id,
+                       build_id),
            "use that binary, or begin a new file with -o");
   ResumePlan plan;
   plan.active = true;
@@ -69,13 +76,15 @@ Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
   for (Case& c : plan.cases)
     for (int& roof : c.roofs) roof = renumbered.at(roof);
   for (CaseRow& row : resume.superseded) {
-    const auto again = std::find_if(plan.cases.begin(), plan.cases.end(),
-                                    [&](const Case& c) { return c.repro == row.repro && c.role == row.role; });
+    const auto again = std::find_if(plan.cases.begin(), plan.cases.end(), [&](const Case& c) {
+      return c.repro == row.repro && c.role == row.role;
+    });
     row.status = "skipped";
-    row.message = again == plan.cases.end()
-                      ? "interrupted; not needed by the launches that followed"
-                      : fmt::format("interrupted after {} blocks; measured again as case {} of launch {}", row.blocks,
-                                    resume.first_case_id + again->id, resume.launch);
+    row.message =
+        again == plan.cases.end()
+            ? "interrupted; not needed by the launches that followed"
+            : fmt::format("interrupted after {} blocks; measured again as case {} of launch {}",
+                          row.blocks, resume.first_case_id + again->id, resume.launch);
   }
   return plan;
 }
@@ -90,7 +99,8 @@ Config selftest_config() {
     CaseRequest request;
     request.workload = workload;
     request.place = {"--selftest", 0};
-    for (const auto& [key, value] : params.items()) request.settings.push_back({key, {value}, request.place});
+    for (const auto& [key, value] : params.items())
+      request.settings.push_back({key, {value}, request.place});
     config.cases.push_back(std::move(request));
   };
   for (const std::string& name : workload_names())

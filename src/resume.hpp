@@ -25,8 +25,8 @@ struct ResumePlan {
 /// Reads the file and refuses (Error(bad_input), saying how) when job, number of ranks or binary differ.
 ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& build_id);
 
-/// The open cases of the whole plan, with no-op and the roofs they need measured again; ids are renumbered from 0.
-/// Fills in what the superseded rows say. Empty when nothing is open.
+/// The open cases of the whole plan, with no-op and the roofs they need measured again; ids are
+/// renumbered from 0. Fills in what the superseded rows say. Empty when nothing is open.
 Plan remaining_plan(const Plan& whole, ResumePlan& resume);
 
 /// --selftest: every workload's own examples, a delayed no-op, within seconds.

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace dlscale {
 
@@ -28,12 +29,24 @@ std::vector<TomlItem> in_written_order(const toml::table& table, const std::stri
   return result;
 }
 
+namespace {
+
+// Line `number` of a text, from 1.
+std::string_view line_of(std::string_view text, int number) {
+  for (; number > 1 && text.find('\n') != std::string_view::npos; --number)
+    text.remove_prefix(text.find('\n') + 1);
+  return trim(text.substr(0, text.find('\n')));
+}
+
+}  // namespace
+
 toml::table parse_toml(const std::string& text, const std::string& source) {
   try {
     return toml::parse(std::string_view(text), std::string_view(source));
   } catch (const toml::parse_error& e) {
-    refuse({source, static_cast<int>(e.source().begin.line)}, e.description(), {},
-           "correct the job's TOML");
+    const auto line = static_cast<int>(e.source().begin.line);
+    refuse({source, line}, e.description(),
+           fmt::format("the line reads: {}", one_line(line_of(text, line))), "correct the job's TOML");
   }
 }
 

@@ -27,6 +27,14 @@ double slowest(const BatchSamples& s, std::int32_t sample) {
   return worst;
 }
 
+// The same without the missing ones, for planning only: repeats must not depend on a time that is not
+// there.
+double slowest_known(const BatchSamples& s, std::int32_t sample) {
+  double worst = 0;
+  for (std::int32_t p = 0; p < s.participants; ++p) worst = std::fmax(worst, s.seconds(sample, p));
+  return std::fmax(worst, 1e-9);
+}
+
 }  // namespace
 
 double BatchSamples::seconds(std::int32_t sample, std::int32_t participant) const {
@@ -75,8 +83,7 @@ void CaseController::observe(const BatchSamples& samples) {
 
 void CaseController::observe_pilot(const BatchSamples& samples) {
   warm_spent_s_ += samples.wall_s;
-  once_s_ = slowest(samples, 0);
-  if (!(once_s_ > 1e-9)) once_s_ = 1e-9;
+  once_s_ = slowest_known(samples, 0);
   const double block_s = settings_.budget_s * (1 - warm_up_share) / settings_.blocks / settings_.turns;
   const double target = std::clamp(block_s / 20, settings_.min_sample_s, longest_batched_sample_s);
   const double took = once_s_ * static_cast<double>(repeats_);
@@ -96,10 +103,9 @@ void CaseController::observe_pilot(const BatchSamples& samples) {
 void CaseController::observe_warm_up(const BatchSamples& samples) {
   warm_spent_s_ += samples.wall_s;
   for (std::int32_t i = 0; i < samples.batch.rows(); ++i)
-    warm_up_seconds_.push_back(slowest(samples, i));
+    warm_up_seconds_.push_back(slowest_known(samples, i));
   once_s_ =
       median(std::span(warm_up_seconds_).last(std::min(warm_up_seconds_.size(), warmup_window / 2)));
-  if (!(once_s_ > 1e-9)) once_s_ = 1e-9;
   steady_ = is_steady(warm_up_seconds_, settings_.interval);
   const bool long_enough = warm_spent_s_ >= settings_.warmup_s;
   const bool too_long =
@@ -124,7 +130,7 @@ void CaseController::observe_block(const BatchSamples& samples) {
   std::vector<double> values, maxima;
   for (std::int32_t i = batch.lead; i < batch.rows(); ++i) {
     maxima.push_back(slowest(samples, i));
-    measured_s_ += maxima.back() * static_cast<double>(batch.repeats);
+    measured_s_ += slowest_known(samples, i) * static_cast<double>(batch.repeats);
   }
   for (std::int32_t p = 0; p < samples.participants; ++p) {
     values.clear();

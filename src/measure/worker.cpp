@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "measure/sampler.hpp"
 #include "measure/statistics.hpp"
+#include "measure/test_fault.hpp"
 
 namespace dlscale {
 namespace {
@@ -112,6 +113,7 @@ Agreement Worker::prepare(const Case& c) {
       context.node = place_.node;
       context.local_rank = place_.local_rank;
       context.participants = &crew.comm;
+      test_fault("prepare", context.rank, c.id);
       auto workload = entry->make(context);
       workload->prepare();
       prepared_[c.id] = std::move(workload);
@@ -134,6 +136,7 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
     if (turn == crew.own_turn) {
       watchdog_.working("running", c.id, slack * expected_s);
       const std::string failure = failure_of([&] {
+        test_fault("run", session_.world().rank(), c.id);
         own = take_samples(*prepared_.at(c.id), batch, crew.barrier.get(), every, place_.epoch_ns,
                            probes_);
       });
@@ -161,7 +164,8 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
     watchdog_.working("verifying", c.id, slack * expected_s);
     failure = failure_of([&] {
       Workload& workload = *prepared_.at(c.id);
-      const Check verdict = workload.verify();
+      Check verdict = workload.verify();
+      if (test_fault("verify", session_.world().rank(), c.id)) verdict.error = not_a_number;
       own = {verdict.error, verdict.tolerance, 1, verdict.passed() ? 1 : 0};
       results = workload.results();
     });

@@ -10,8 +10,8 @@
 
 #include "base/clock.hpp"
 #include "base/text.hpp"
-#include "record/provenance.hpp"
 #include "device/blas.hpp"
+#include "record/provenance.hpp"
 #include "record/system_facts.hpp"
 
 namespace dlscale {

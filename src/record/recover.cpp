@@ -66,6 +66,15 @@ void demand_run_file(const std::string& path) {
   }
 }
 
+hsize_t unwritten_margin(const std::string& path) {
+  const Store store = Store::open_reader(path);
+  hsize_t largest = 0;
+  for (const CaseRow& row : read_table<CaseRow>(store, "/cases"))
+    largest = std::max(largest, largest_chunk_bytes(store, row.id));
+  // One chunk partly written, one allocated, and the library's own blocks.
+  return 2 * largest + (hsize_t{1} << 20);
+}
+
 Repair repair_cases(const Store& store, const std::vector<CaseRow>& rows) {
   Repair repair;
   for (const CaseRow& row : rows) {
@@ -150,7 +159,7 @@ std::string RunFile::recover(const std::string& path) {
   publish_copy(path, copy, Replace::yes);
   const hdf5::AbandonOnFailure scope;
   try {
-    Store store = Store::open_private(copy);
+    Store store = Store::open_private(copy, unwritten_margin(path));
     const Repair repair = repair_cases(store, read_table<CaseRow>(store, "/cases"));
     if (status == "running") store.write_text("/status", "interrupted");
     store.flush();

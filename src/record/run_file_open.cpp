@@ -125,7 +125,7 @@ std::unique_ptr<RunFile> RunFile::reopen(const std::string& path, const FileSpec
   Undo undo(copy);
   const hdf5::AbandonOnFailure scope;
   try {
-    Store store = Store::open_private(copy);
+    Store store = Store::open_private(copy, unwritten_margin(path));
     const auto rows = read_table<CaseRow>(store, "/cases");
     repair_cases(store, rows);
     add_launch(store, spec, before.launches, static_cast<int>(rows.size()));

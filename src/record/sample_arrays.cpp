@@ -111,6 +111,15 @@ RowCounts count_rows(const Store& store, int case_id) {
   return counts;
 }
 
+hsize_t largest_chunk_bytes(const Store& store, int case_id) {
+  hsize_t largest = 0;
+  for (const std::string& path : existing(store, case_id)) {
+    const hsize_t elements = product_without_first(extent_of(store.open(path), path));
+    largest = std::max(largest, chunk_rows(elements) * elements * sizeof(double));
+  }
+  return largest;
+}
+
 void cut_rows(const Store& store, int case_id, hsize_t rows) {
   for (const std::string& path : existing(store, case_id)) {
     const hdf5::Dataset array = store.open(path);

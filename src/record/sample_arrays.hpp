@@ -43,6 +43,9 @@ struct RowCounts {
 };
 RowCounts count_rows(const Store& store, int case_id);
 
+/// The largest chunk of any of the case's arrays.
+hsize_t largest_chunk_bytes(const Store& store, int case_id);
+
 /// Cuts all arrays of a case to `rows`. Only in a private store.
 void cut_rows(const Store& store, int case_id, hsize_t rows);
 

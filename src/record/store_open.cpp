@@ -30,7 +30,7 @@ Store Store::open_reader(const std::string& path) {
       H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get()), "H5Fopen " + path)));
 }
 
-Store Store::open_private(const std::string& path) {
+Store Store::open_private(const std::string& path, hsize_t margin_bytes) {
   const hdf5::Properties access = access_properties();
   // The properties by which the library's own h5clear opens a file whose writer died.
   const hbool_t yes = true;

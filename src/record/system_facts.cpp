@@ -53,7 +53,8 @@ std::string proc_field(const std::string& path, std::string_view key) {
     std::string_view rest = std::string_view(line).substr(key.size());
     // With a colon in the line only blanks may stand before it: "model" is not "model name".
     const auto separator = line.find(':') == std::string::npos ? 0 : rest.find_first_not_of(" \t");
-    if (separator >= rest.size() || (rest[separator] != ':' && rest[separator] != ' ' && rest[separator] != '\t'))
+    if (separator >= rest.size() ||
+        (rest[separator] != ':' && rest[separator] != ' ' && rest[separator] != '\t'))
       continue;
     rest.remove_prefix(separator + 1);
     return std::string(trim(rest));

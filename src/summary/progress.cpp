@@ -59,7 +59,7 @@ void Progress::batch(const Case& c, const CaseController& controller, int done, 
       fmt::format("[{}/{}] {}: {} ({}{})", done, total, c.name(), state, format_seconds(elapsed), left));
 }
 
-void Progress::case_finished(const Case&, const std::string& line) {
+void Progress::note(const std::string& line) {
   if (quiet_) return;
   clear();
   std::fprintf(stderr, "%s\n", line.c_str());

@@ -15,10 +15,10 @@ class Progress {
  public:
   /// `quiet`: nothing at all.
   Progress(bool quiet, double budget_s);
-  void phase(const std::string& what);  ///< "preparing 12 cases", …
+  void phase(const std::string& what);  ///< shown on a terminal only
   void batch(const Case& c, const CaseController& controller, int done, int total);
-  void case_finished(const Case& c, const std::string& line);
-  void clear();  ///< before other output
+  void note(const std::string& line);  ///< stays: a case ended
+  void clear();                        ///< before other output
 
  private:
   void show(const std::string& line);

@@ -11,7 +11,7 @@ namespace {
 #if defined(__x86_64__)
 
 // Enough chains to cover latency × throughput (4–5 cycles × 2 units), few enough to stay in the
-// registers: 12 of 16 (SSE, AVX2), 24 of 32 (AVX-512).
+// registers: 12 of 16 (SSE, AVX2), 16 of 32 (AVX-512).
 #define DLSCALE_UNROLLED(INDEX, COUNT) \
   _Pragma("GCC unroll 32") for (int INDEX = 0; INDEX < (COUNT); ++INDEX)
 #define DLSCALE_FMA_KERNEL(NAME, TARGET, VECTOR, SCALAR, SET1, ZERO, STEP, STORE, ACCUMULATORS, LANES) \
@@ -43,9 +43,9 @@ __attribute__((target("sse2"))) inline __m128 step_sse(__m128 v, __m128 x, __m12
 }
 
 DLSCALE_FMA_KERNEL(fma_f64_avx512, "avx512f", __m512d, double, _mm512_set1_pd, _mm512_setzero_pd,
-                   _mm512_fmadd_pd, _mm512_storeu_pd, 24, 8)
+                   _mm512_fmadd_pd, _mm512_storeu_pd, 16, 8)
 DLSCALE_FMA_KERNEL(fma_f32_avx512, "avx512f", __m512, float, _mm512_set1_ps, _mm512_setzero_ps,
-                   _mm512_fmadd_ps, _mm512_storeu_ps, 24, 16)
+                   _mm512_fmadd_ps, _mm512_storeu_ps, 16, 16)
 DLSCALE_FMA_KERNEL(fma_f64_avx2, "avx2,fma", __m256d, double, _mm256_set1_pd, _mm256_setzero_pd,
                    _mm256_fmadd_pd, _mm256_storeu_pd, 12, 4)
 DLSCALE_FMA_KERNEL(fma_f32_avx2, "avx2,fma", __m256, float, _mm256_set1_ps, _mm256_setzero_ps,
@@ -83,7 +83,7 @@ std::vector<FmaKernel> available_fma_kernels(const std::string& dtype) {
   const bool f64 = dtype == "f64";
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f"))
-    kernels.push_back({"avx512", dtype, f64 ? 192 : 384, f64 ? fma_f64_avx512 : fma_f32_avx512});
+    kernels.push_back({"avx512", dtype, f64 ? 128 : 256, f64 ? fma_f64_avx512 : fma_f32_avx512});
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     kernels.push_back({"avx2", dtype, f64 ? 48 : 96, f64 ? fma_f64_avx2 : fma_f32_avx2});
   kernels.push_back({"sse2", dtype, f64 ? 24 : 48, f64 ? fma_f64_sse2 : fma_f32_sse2});

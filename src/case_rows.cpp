@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From the plan's words to the file's.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "director.hpp"
+
+namespace dlscale {
+
+CaseRow case_row(const Case& c, int file_id, int launch) {
+  CaseRow r;
+  r.id = file_id;
+  r.launch = launch;
+  r.order = c.order;
+  r.series = c.series;
+  r.role = c.role;
+  r.workload = c.workload;
+  r.variant = c.variant;
+  r.device = c.device;
+  r.dtype = c.dtype;
+  r.occupancy = c.occupancy;
+  r.placement = c.placement;
+  r.ranks = c.ranks;
+  r.threads = c.threads;
+  nlohmann::json params = nlohmann::json::object();
+  for (const auto& [key, value] : c.params.items())
+    std::visit([&, k = key](const auto& v) { params[k] = v; }, value);
+  if (!c.label.empty()) params["label"] = c.label;
+  r.params_json = params.dump();
+  r.flops = c.cost.flops;
+  r.bytes_touched = c.cost.bytes_touched;
+  r.bytes_sent = c.cost.bytes_sent;
+  r.memory_bytes = c.cost.memory_bytes;
+  r.status = to_string(c.status);
+  r.message = c.message;
+  r.repro = c.repro;
+  return r;
+}
+
+CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch) {
+  CaseLayout out;
+  out.row = case_row(c, file_id, launch);
+  for (const auto& turn : turns(c.occupancy, layout))
+    out.ranks.insert(out.ranks.end(), turn.begin(), turn.end());
+  std::sort(out.ranks.begin(), out.ranks.end());
+  for (const Probe& p : Probes::list()) out.probes.push_back({p.name, p.unit, p.description});
+  return out;
+}
+
+}  // namespace dlscale

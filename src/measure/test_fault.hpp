@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// For the fault tests only: DLSCALE_TEST_FAULT="stage:rank:kind:case" makes one rank misbehave in one
+/// case of the plan.
+#pragma once
+
+#include <string_view>
+
+namespace dlscale {
+
+/// stage: prepare | run | verify. kind: throw (an exception), hang (for ever), wrong (verify only:
+/// returns true, and the caller reports a NaN error). Does nothing unless the variable names this stage,
+/// rank and case.
+bool test_fault(std::string_view stage, int rank, int case_id);
+
+}  // namespace dlscale
