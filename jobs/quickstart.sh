@@ -90,7 +90,10 @@ if [ ! -f "$root/build/CMakeCache.txt" ]; then cmake_flags=(-DDLSCALE_TESTS=OFF 
   die "configuring failed (the end of the log is above, all of it in $root/build-quickstart.log); a build folder of another machine or path? remove $root/build"
 }
 say "building"
-cmake --build "$root/build" --target dlscale --parallel "$(nproc)" >"$root/build-quickstart.log" 2>&1 || {
+targets=(dlscale)
+# The GPU module is loaded at run time, so the program does not pull it in.
+if cmake --build "$root/build" --target help 2>/dev/null | grep -q '^dlscale_cuda:'; then targets+=(dlscale_cuda); fi
+cmake --build "$root/build" --target "${targets[@]}" --parallel "$(nproc)" >"$root/build-quickstart.log" 2>&1 || {
   tail -n 30 "$root/build-quickstart.log" >&2
   die "building failed (the end of the log is above, all of it in $root/build-quickstart.log)"
 }

@@ -168,7 +168,10 @@ stage_shellcheck() {
 }
 
 stage_unit() { run_ctest unit 900 build unit; }
-stage_mpi() { run_ctest mpi 600 build mpi; }
+stage_mpi() {
+  run_ctest mpi 600 build mpi
+  script mpi/comm_harness 240 bash tests/mpi/comm_harness.sh "$DLSCALE_ROOT/build/mpi_tests"
+}
 
 # Every job file must be a plan here and for ranks nobody here has.
 stage_plans() {
@@ -182,12 +185,18 @@ stage_plans() {
 
 stage_quickstart() { script quickstart 300 bash tests/quickstart.sh; }
 
+# A script with a probe of its own (X.sh, X_probe.cpp) is given the built probe; the others test dlscale itself.
+fault_probe() {
+  local probe=${1%.sh}_probe
+  if [ -f "$probe.cpp" ]; then echo "$DLSCALE_ROOT/build/$(basename "$probe")"; fi
+}
 stage_faults() {
-  local test found=no
+  local test probe found=no
   for test in tests/faults/*.sh; do
     [ -f "$test" ] || continue
     found=yes
-    script "faults/$(basename "$test" .sh)" 300 bash "$test"
+    probe=$(fault_probe "$test")
+    script "faults/$(basename "$test" .sh)" 400 bash "$test" ${probe:+"$probe"}
   done
   [ "$found" = yes ] || fail_one faults "no script in tests/faults"
 }
@@ -200,7 +209,7 @@ stage_analysis() {
     skip_one analysis "no Python with pytest, h5py, numpy, pandas, rich and jinja2 (set DLSCALE_PYTHON)"
     return
   fi
-  (cd analysis && timeout --kill-after=20 600 "$python" -B -m pytest -q -p no:cacheprovider -rs tests </dev/null 2>&1) | tee "$log"
+  (cd analysis && timeout --kill-after=20 600 "$python" -B -m pytest -q -p no:cacheprovider -rsfE tests </dev/null 2>&1) | tee "$log"
   code=${PIPESTATUS[0]}
   # "1 failed, 20 passed, 2 skipped, 1 error in 3.21s"
   summary=$(grep -E '^[=]* ?[0-9]+ (passed|failed|skipped|error)' "$log" | tail -n 1)

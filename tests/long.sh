@@ -44,7 +44,9 @@ for ranks in 1 2 3 4; do
   if [ -x build/mpi_tests ]; then DLSCALE_MPI_LIMIT=3600 step "mpi_tests on $ranks ranks" mpi "$ranks" build/mpi_tests; fi
 done
 for script in tests/faults/*.sh; do
-  if [ -f "$script" ]; then step "faults/$(basename "$script" .sh)" timeout 14400 bash "$script"; fi
+  probe=""
+  if [ -f "${script%.sh}_probe.cpp" ]; then probe=$DLSCALE_ROOT/build/$(basename "$script" .sh)_probe; fi
+  if [ -f "$script" ]; then step "faults/$(basename "$script" .sh)" timeout 14400 bash "$script" ${probe:+"$probe"}; fi
 done
 step quickstart timeout 1800 bash tests/quickstart.sh
 step cluster timeout 600 bash tests/cluster/run.sh

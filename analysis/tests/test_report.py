@@ -173,20 +173,20 @@ def test_follow_until_the_run_ends(tmp_path, capsys):
     lock = open(str(path) + ".lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
 
-    def finish():
-        time.sleep(0.5)
-        with h5py.File(path, "r+", locking=False) as file:
-            file["status"][...] = b"completed"
-
-    thread = threading.Thread(target=finish)
-    thread.start()
+    # Another process, as in life: one process can't have a file open for reading and writing at once.
+    program = ("import h5py, sys, time; time.sleep(0.7); file = h5py.File(sys.argv[1], 'r+', libver='latest', "
+               "locking=False); file.swmr_mode = True; file['status'][...] = b'completed'; file.flush(); time.sleep(0.3)")
+    writer = subprocess.Popen([sys.executable, "-c", program, str(path)])
     from rich.console import Console
     began = time.monotonic()
+    alarm = threading.Timer(20, lambda: (fcntl.flock(lock, fcntl.LOCK_UN)))  # then follow() takes the writer for gone
+    alarm.start()
     report.follow(str(path), Console(width=80), poll_s=0.05)
-    thread.join()
+    alarm.cancel()
+    assert writer.wait() == 0
     lock.close()
     shown = capsys.readouterr().out
-    assert time.monotonic() - began > 0.4 and "samples written" in shown and "writer is gone" not in shown
+    assert time.monotonic() - began > 0.6 and "samples written" in shown and "writer is gone" not in shown
 
 
 def test_follow_ends_when_the_writer_is_gone(tmp_path, capsys):

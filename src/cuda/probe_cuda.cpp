@@ -12,7 +12,8 @@ using nlohmann::json;
 
 class CudaFailure {
  public:
-  CudaFailure(cudaError_t code, const char* call) : text_(std::string(call) + ": " + cudaGetErrorString(code)) {}
+  CudaFailure(cudaError_t code, const char* call)
+      : text_(std::string(call) + ": " + cudaGetErrorString(code)) {}
   const std::string& text() const { return text_; }
 
  private:

@@ -17,7 +17,8 @@ constexpr const char* module_name = "libdlscale_cuda.so";
 // Never unloaded: CUDA's own threads may outlive any scope of ours.
 void* load_module(std::string& why) {
   const std::string here = executable_dir();
-  for (const std::string& path : {here + "/" + module_name, here + "/../lib/dlscale/" + module_name, std::string(module_name)}) {
+  for (const std::string& path :
+       {here + "/" + module_name, here + "/../lib/dlscale/" + module_name, std::string(module_name)}) {
     if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) return handle;
     const char* text = dlerror();
     // A module that is there but lacks a library is the better story than one that is not there.
@@ -38,7 +39,8 @@ GpuProbe probe() {
   const auto ask = reinterpret_cast<GpuProbeFunction>(dlsym(module, gpu_probe_symbol));
   std::string text(1 << 16, '\0');
   if (ask == nullptr || ask(text.data(), static_cast<int>(text.size())) != 0) {
-    result.why = sentence("no GPU can be used", "the GPU module is of another dlscale", "install both from one build");
+    result.why = sentence("no GPU can be used", "the GPU module is of another dlscale",
+                          "install both from one build");
     return result;
   }
   const auto facts = nlohmann::json::parse(text.c_str());

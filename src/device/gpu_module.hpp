@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// The GPU module, found and loaded at run time, so that one binary starts on nodes with and without CUDA.
+/// The GPU module, found and loaded at run time, so that one binary starts on nodes with and without
+/// CUDA.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,12 @@ struct GpuProbe {
   bool usable() const { return !devices.empty(); }
 };
 
-/// Loads libdlscale_cuda.so from beside the binary, then from its ../lib/dlscale, then by the loader's path; kept loaded.
-/// Asked once per process.
+/// Loads libdlscale_cuda.so from beside the binary, then from its ../lib/dlscale, then by the loader's
+/// path; kept loaded. Asked once per process.
 const GpuProbe& probe_gpus();
 
-/// The entry the module exports: writes NUL-terminated JSON {"devices": […]} or {"error": "…"} and returns 0, or the
-/// size needed.
+/// The entry the module exports: writes NUL-terminated JSON {"devices": […]} or {"error": "…"} and
+/// returns 0, or the size needed.
 using GpuProbeFunction = int (*)(char* json, int size);
 constexpr const char* gpu_probe_symbol = "dlscale_cuda_probe";
 

@@ -14,17 +14,23 @@ namespace {
 
 constexpr double warmup_repetitions = 2;
 constexpr double roof_share_s = 2, roof_share = 0.05;
-constexpr double all_roofs_share = 0.25;  // many roofs must not eat the run
-constexpr double prepare_share = 0.5;     // preparing is planned to take at most half
+constexpr double all_roofs_share = 0.25;                       // many roofs must not eat the run
+constexpr double unlimited_case_s = 60, unlimited_factor = 3;  // without a time budget
+constexpr double prepare_share = 0.5;  // preparing is planned to take at most half
 
 bool runs(const Case& c) {
   return c.status != CaseStatus::skipped;
 }
 
-// Seconds a case may use at most; infinite without max_time.
+double turns_of(const Case& c, Machine& machine) {
+  return machine.participants(c.occupancy).turns;
+}
+
+// Seconds a case may use at most, all turns together; infinite without max_time. Every turn's min_time
+// comes first, as in the sampler.
 double most_s(const Case& c, Machine& machine) {
   if (c.sampling.max_time_s <= 0) return INFINITY;
-  return c.sampling.max_time_s * machine.participants(c.occupancy).turns;
+  return std::max(c.sampling.max_time_s, c.sampling.min_time_s * turns_of(c, machine));
 }
 
 // Roofs and noop: small fixed shares, unless the job asks for a time.
@@ -33,7 +39,7 @@ void give_fixed_shares(std::vector<Case*>& cases, double budget_s, Machine& mach
   const double share =
       std::min({roof_share_s, roof_share * budget_s, all_roofs_share * budget_s / count});
   for (Case* c : cases) {
-    const double asked = c->sampling.min_time_s * machine.participants(c->occupancy).turns;
+    const double asked = c->sampling.min_time_s * turns_of(*c, machine);
     c->budget_s = std::min(std::max(share, asked), most_s(*c, machine));
   }
 }
@@ -61,7 +67,7 @@ double needed_s(const Case& c, Machine& machine) {
   const double blocks_s = static_cast<double>(c.sampling.blocks) * c.predicted_s;
   const double warmup_s = std::max(c.sampling.warmup_s, warmup_repetitions * c.predicted_s);
   const double once = std::max(c.sampling.min_time_s, blocks_s) + warmup_s;
-  return std::min(once * machine.participants(c.occupancy).turns, most_s(c, machine));
+  return std::min(once * turns_of(c, machine), most_s(c, machine));
 }
 
 void split_budget(Plan& plan, Machine& machine) {
@@ -75,10 +81,12 @@ void split_budget(Plan& plan, Machine& machine) {
     if (c.order > 0) asked_needed += needed_s(c, machine);
   }
   plan.predicted_s = needed + prepare;
-  if (plan.budget_s <=
-      0) {  // no limit: a case ends when its interval is narrow enough, or at its max_time
-    for (Case& c : plan.cases)
-      if (const double most = most_s(c, machine); runs(c) && std::isfinite(most)) c.budget_s = most;
+  if (plan.budget_s <= 0) {
+    // No limit on the run. The sampler still needs a scale for every case.
+    give_fixed_shares(fixed, INFINITY, machine);
+    for (Case* c : asked)
+      c->budget_s = std::min(std::max(unlimited_case_s, unlimited_factor * needed_s(*c, machine)),
+                             most_s(*c, machine));
     return;
   }
   const double budget = plan.budget_s - std::min(prepare, prepare_share * plan.budget_s);

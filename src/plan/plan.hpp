@@ -53,7 +53,8 @@ struct Case {
   Cost cost;
   SamplingOptions sampling;  ///< in effect for this case
   double predicted_s = 0;    ///< one repetition, from the assumed rates
-  double budget_s = 0;       ///< share of the run's budget
+  double budget_s =
+      0;  ///< share of the run's budget, all turns together; a scale of its own without one
   std::map<std::string, double> require;
   CaseStatus status = CaseStatus::planned;
   std::string message;     ///< why skipped
@@ -66,8 +67,8 @@ struct Case {
 
 struct Plan {
   std::vector<Case> cases;  ///< noop first, then roofs, then what was asked
-  double budget_s = 0;
-  double predicted_s = 0;  ///< measuring, warm-up and preparing, from the assumed rates
+  double budget_s = 0;      ///< 0 = no limit
+  double predicted_s = 0;   ///< measuring, warm-up and preparing, from the assumed rates
   std::vector<std::string> warnings;
 };
 

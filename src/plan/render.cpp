@@ -89,9 +89,7 @@ std::string case_row(const Case& c) {
   const bool runs = c.status != CaseStatus::skipped;
   return row(std::to_string(c.id), name, number(c.cost.flops), bytes(c.cost.bytes_touched),
              bytes(c.cost.memory_bytes), format_seconds(c.predicted_s),
-             !runs            ? "skipped"
-             : c.budget_s > 0 ? format_seconds(c.budget_s)
-                              : "no limit");
+             runs ? format_seconds(c.budget_s) : "skipped");
 }
 
 std::string layout_text(const Layout& layout) {

@@ -66,13 +66,13 @@ void demand_run_file(const std::string& path) {
   }
 }
 
-hsize_t unwritten_margin(const std::string& path) {
+std::int64_t unwritten_margin(const std::string& path) {
   const Store store = Store::open_reader(path);
   hsize_t largest = 0;
   for (const CaseRow& row : read_table<CaseRow>(store, "/cases"))
     largest = std::max(largest, largest_chunk_bytes(store, row.id));
   // One chunk partly written, one allocated, and the library's own blocks.
-  return 2 * largest + (hsize_t{1} << 20);
+  return static_cast<std::int64_t>(2 * largest) + (std::int64_t{1} << 20);
 }
 
 Repair repair_cases(const Store& store, const std::vector<CaseRow>& rows) {

@@ -82,7 +82,7 @@ struct Repair {
 Repair repair_cases(const Store& store, const std::vector<CaseRow>& rows);
 
 /// Bytes behind the end of a cut-off file that its newest chunk may reach to.
-hsize_t unwritten_margin(const std::string& path);
+std::int64_t unwritten_margin(const std::string& path);
 
 /// Throws Error(bad_input) unless `path` can be read as a run file of a version we know.
 void demand_run_file(const std::string& path);

@@ -30,9 +30,9 @@ class Store {
   static Store create(const std::string& path);  ///< exclusively
   static Store open_reader(
       const std::string& path);  ///< as SWMR reader: also what is written, or was cut off
-  /// For changes that need not survive a kill: clears stale flags and sets the file's recorded end
-  /// to its real one, plus `margin_bytes`.
-  static Store open_private(const std::string& path, hsize_t margin_bytes);
+  /// For changes that need not survive a kill. Clears stale flags; lengthens the file by `margin_bytes`
+  /// (at least a page) and records its real end.
+  static Store open_private(const std::string& path, std::int64_t margin_bytes);
   static bool opens_plainly(const std::string& path);
 
   /// Ends creation and lets others read while we append.

@@ -18,6 +18,14 @@ const CaseOutcome& outcome_of(const RunSummary& run, const Case& c) {
   return run.outcomes[static_cast<std::size_t>(c.id)];
 }
 
+constexpr std::size_t name_columns = 38;
+
+// Columns, not bytes: continuation bytes of UTF-8 take none.
+std::size_t columns(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char ch) { return (ch & 0xC0) != 0x80; }));
+}
+
 // Wraps at blanks; continuation lines are indented under the text.
 std::string wrapped(std::string_view label, const std::string& text) {
   constexpr std::size_t indent = 12, width = 80;
@@ -25,9 +33,7 @@ std::string wrapped(std::string_view label, const std::string& text) {
   std::size_t column = indent;
   for (const std::string& word : split(text, ' ')) {
     if (word.empty()) continue;
-    // Columns, not bytes: continuation bytes of UTF-8 take none.
-    const auto wide = static_cast<std::size_t>(
-        std::count_if(word.begin(), word.end(), [](char ch) { return (ch & 0xC0) != 0x80; }));
+    const std::size_t wide = columns(word);
     if (column + wide + 1 > width && column > indent) {
       out += '\n' + std::string(indent, ' ');
       column = indent;
@@ -149,20 +155,29 @@ std::string identifier(const std::string& text) {
 
 std::string case_line(const RunSummary& run, const Case& c) {
   const CaseOutcome& o = outcome_of(run, c);
-  const std::string name = c.name();
-  const std::string mark = run.oversubscribed ? "*" : "";
+  // A long name gets a line of its own: cut off, two cases could look alike.
+  std::string name = c.name();
+  if (columns(name) > name_columns) name += "\n";
+  const std::size_t used = name.back() == '\n' ? 0 : columns(name);
+  name += std::string(name_columns - used, ' ');
+  std::string value, roof, slow;
   if (o.status == CaseStatus::completed && o.check_passed) {
     const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
-    const std::string roof = share.roof.empty() ? "" : percent(share.median);
-    return fmt::format("{:<42.42} {:>26}{} {:>7} {}", name, value_text(c, o), mark, roof,
-                       o.ranks.size() > 1 ? fmt::format("r{}", slowest_rank(o)) : "");
+    value = value_text(c, o) + (run.oversubscribed ? "*" : " ");
+    roof = share.roof.empty() ? "" : percent(share.median);
+    slow = o.ranks.size() > 1 ? fmt::format("r{}", slowest_rank(o)) : "";
+  } else {
+    value =
+        o.status == CaseStatus::completed ? "WRONG RESULT " : fmt::format("{} ", to_string(o.status));
   }
-  if (o.status == CaseStatus::completed) return fmt::format("{:<42.42} {:>26}", name, "WRONG RESULT");
-  return fmt::format("{:<42.42} {:>26}", name, to_string(o.status));
+  std::string line = fmt::format("{}{:>27}{:>8} {}", name, value, roof, slow);
+  while (line.back() == ' ') line.pop_back();
+  return line;
 }
 
 std::string render_table(const RunSummary& run) {
-  std::string text = fmt::format("{:<42} {:>26} {:>7} {}\n", "case", "median rank", "of roof", "slow");
+  std::string text =
+      fmt::format("{:<{}}{:>27}{:>8} {}\n", "case", name_columns, "median rank ", "of roof", "slow");
   for (const Case& c : run.plan.cases) {
     text += case_line(run, c) + '\n';
     const CaseOutcome& o = outcome_of(run, c);

@@ -28,7 +28,7 @@ check() {
 check "all ranks pass" "[.harness-pass]" 0 pass "All tests passed"
 for ((r = 0; r < ranks; ++r)); do
   check "a check fails on rank $r only" "[.harness-check]" $r fail "[rank $r] harness: one rank fails a check"
-  check "rank $r throws" "[.harness-throw]" $r fail "thrown on purpose"
+  check "rank $r throws" "[.harness-throw]" $r fail "[rank $r]   thrown on purpose"
 done
 check "rank 1 leaves a test the others are stuck in" "[.harness-leave]" 1 fail "[rank 1] the others are stuck"
 exit $((failures > 0))

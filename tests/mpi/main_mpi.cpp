@@ -104,6 +104,11 @@ int run_tests(int argc, char** argv) {
   if (const int code = session.applyCommandLine(argc, argv); code != 0) return code;
   // The default of Catch2 ≥ 3.9 is random order.
   session.configData().runOrder = decltype(session.configData().runOrder){};
+#if DLSCALE_CATCH_MAJOR >= 3
+  session.configData().defaultColourMode = Catch::ColourMode::None;
+#else
+  session.configData().useColour = Catch::UseColour::No;
+#endif
   const CaughtOutput caught;
   return session.run();
 }

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-
 #include "base/error.hpp"
 
 namespace dlscale {

@@ -26,7 +26,7 @@ constexpr double patience_s = 1;
 /// Memory the children share: how they exchange addresses, and when all are there.
 struct Meeting {
   std::array<WatchdogAddress, 2> addresses;
-  std::atomic<int> arrived, started;
+  std::atomic<int> arrived, started, busy;
 };
 
 class SharedMeeting {
@@ -162,7 +162,7 @@ TEST_CASE("nobody expires while states change in time, or may last for ever", "[
   auto ranks = start_ranks(meeting, 3, [](Watchdog& dog, int rank) {
     for (std::uint64_t stage = 0; stage < 4; ++stage) {
       const WaitScope wait(dog, stage, 0, "stage");
-      watchdog::sleep_s(0.7 * patience_s);  // long enough to be reported each time
+      watchdog::sleep_s(0.65 * patience_s);  // long enough to be reported each time
     }
     dog.working("long case", 1, std::numeric_limits<double>::infinity());
     if (rank == 1) dog.waiting(9, 3, "expected long");
@@ -176,12 +176,13 @@ TEST_CASE("nobody expires while states change in time, or may last for ever", "[
 
 TEST_CASE("a suspended job goes on after its pause", "[watchdog]") {
   const SharedMeeting meeting;
-  auto ranks = start_ranks(meeting, 3, [](Watchdog& dog, int) {
+  auto ranks = start_ranks(meeting, 3, [&](Watchdog& dog, int) {
     dog.waiting(1, 0, "stage");
     const auto start_ns = now_ns();
-    while (seconds_since(start_ns) < 4.5) watchdog::sleep_s(0.05);
+    ++meeting->busy;
+    while (seconds_since(start_ns) < 4.3) watchdog::sleep_s(0.05);
   });
-  watchdog::sleep_s(0.1);
+  await(meeting->busy, 3);
   for (auto& rank : ranks) REQUIRE(kill(rank.pid(), SIGSTOP) == 0);
   watchdog::sleep_s(4);
   for (auto& rank : ranks) REQUIRE(kill(rank.pid(), SIGCONT) == 0);

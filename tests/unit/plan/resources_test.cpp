@@ -35,6 +35,15 @@ std::string big(double memory, const std::string& tail = "") {
          "\n" + tail;
 }
 
+// Line breaks and indents as single blanks, so that tests don't depend on where lines break.
+std::string unwrapped(const std::string& text) {
+  std::string result;
+  for (const char c : text)
+    if (const bool blank = c == ' ' || c == '\n'; !blank || (!result.empty() && result.back() != ' '))
+      result += blank ? ' ' : c;
+  return result;
+}
+
 std::size_t longest_line(const std::string& text) {
   std::size_t longest = 0, count = 0;
   for (const char c : text) {
@@ -191,9 +200,9 @@ TEST_CASE("min_time, max_time and turns are respected") {
       "occupancy = [\"alone\", \"together\"]\n[[case]]\nworkload = \"big\"\nmemory = 2\n",
       layout);
   const auto asked = asked_of(plan);
-  CHECK(asked[0].budget_s == Approx(120));  // four turns of at most 30 s
+  CHECK(asked[0].budget_s == Approx(80));  // four turns of 20 s come before max_time
   CHECK(asked[1].budget_s == Approx(30));
-  CHECK(asked[2].budget_s == Approx(998 - 150).epsilon(0.001));  // what the others can't take
+  CHECK(asked[2].budget_s == Approx(998 - 110).epsilon(0.001));  // what the others can't take
   CHECK(plan.predicted_s == Approx(100).margin(0.1));
 }
 
@@ -212,7 +221,8 @@ TEST_CASE("a budget that can't hold the need is warned about with both numbers, 
       "zip = [\"max_time\", \"memory\"]\n",
       layout);
   CHECK(unlimited.warnings.empty());
-  CHECK(asked_of(unlimited)[0].budget_s == 0);
+  CHECK(unlimited.cases[0].budget_s == 2);
+  CHECK(asked_of(unlimited)[0].budget_s == 60);
   CHECK(asked_of(unlimited)[1].budget_s == 9);
 }
 
@@ -253,9 +263,9 @@ TEST_CASE("the plan's table fits a terminal and says what it rests on") {
   CHECK(longest_line(text) <= 80);
   for (const char* part :
        {"4 ranks on 2 nodes, 2 cores per rank, 8 GiB per node, device cpu", "This layout is assumed",
-        "16 GFLOP/s (f64)", "32 GFLOP/s", "10 GB/s per node", "4.29 G", "64 MiB", "skipped",
+        "16 GFLOP/s (f64)", "32 GFLOP/s", "10 GB/s per node", "4.29 G", "40 MiB", "skipped",
         "GiB available", "no variant for device 'cpu'", "Time budget: 60 s"})
-    CHECK(text.find(part) != std::string::npos);
+    CHECK(unwrapped(text).find(part) != std::string::npos);
 }
 
 TEST_CASE("--list shows every workload with its keys, and the keys of every case") {

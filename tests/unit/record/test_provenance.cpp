@@ -8,9 +8,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "device/blas.hpp"
 #include "dlscale_catch.hpp"
 #include "record/provenance.hpp"
-#include "device/blas.hpp"
 #include "record/system_facts.hpp"
 #include "sample_run.hpp"
 
@@ -168,6 +168,7 @@ TEST_CASE("a BLAS that is loaded tells its name") {
     return;
   }
   const BlasFacts facts = blas_facts();
+  CAPTURE(facts.vendor, facts.config, facts.library);
   CHECK(facts.vendor == "OpenBLAS");
   CHECK_FALSE(facts.core_name.empty());
   CHECK(facts.config.find("OpenBLAS") != std::string::npos);

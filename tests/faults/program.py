@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The whole program under faults, as a user would meet them. Prints `ok NAME`, `FAILED NAME: why`, `SKIPPED NAME: why`."""
+import glob
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import h5py
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("DLSCALE", str(ROOT / "build" / "dlscale"))
+KILLS = int(os.environ.get("DLSCALE_KILLS", "6"))
+os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="dlscale-faults-"))
+
+# A short job that still has several cases, blocks and ranks.
+JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=3s"]
+
+
+class Wrong(Exception):
+    pass
+
+
+def expect(condition, text):
+    if not condition:
+        raise Wrong(text)
+
+
+def mpirun(ranks, *arguments, **environment):
+    exports = [word for key in environment for word in ("-x", key)]
+    return ["mpirun", "--oversubscribe", *exports, "-np", str(ranks), BINARY, *map(str, arguments)]
+
+
+def run(command, timeout=120, **environment):
+    return subprocess.run(command, cwd=WORK, env={**os.environ, **environment}, capture_output=True, text=True,
+                          timeout=timeout, stdin=subprocess.DEVNULL)
+
+
+def ours(result):
+    return [line for line in result.stderr.splitlines() if line.startswith("dlscale: ")]
+
+
+def check_code(result, code):
+    expect(result.returncode == code, f"exit code {result.returncode}, expected {code}: {result.stderr[-600:]}")
+
+
+def read_cases(path, swmr=False):
+    with h5py.File(path, "r", swmr=swmr) as file:
+        return file["cases"][()], file["status"][()].decode()
+
+
+def check_file(path, swmr=False):
+    """Every row that /cases counts is there and is a time. Returns {case: rows}."""
+    counted = {}
+    with h5py.File(path, "r", swmr=swmr) as file:
+        for row in file["cases"][()]:
+            group = file["samples"][f"{row['id']:04d}"]
+            rows = int(row["samples"]) + int(row["warmup"])
+            start, stop = group["start"][:rows], group["stop"][:rows]
+            expect(start.shape[0] == rows, f"case {row['id']}: {start.shape[0]} rows of {rows}")
+            present = start >= 0
+            expect(np.all(stop[present] >= start[present]), f"case {row['id']}: a sample ends before it starts")
+            expect(np.all((group["phase"][:rows] == 255) == ~present), f"case {row['id']}: phase and times differ")
+            counted[int(row["id"])] = rows
+    return counted
+
+
+def rank_pids(launcher):
+    """PIDs of the ranks below an mpirun, in order of rank."""
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/status"):
+        try:
+            with open(path) as file:
+                parent = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
+            pid = int(path.split("/")[2])
+            if parent != launcher or os.readlink(f"/proc/{pid}/exe") != os.path.realpath(BINARY):
+                continue
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                variables = dict(v.split(b"=", 1) for v in file.read().split(b"\0") if b"=" in v)
+            found[int(variables[b"OMPI_COMM_WORLD_RANK"])] = pid
+        except (OSError, StopIteration, KeyError, ValueError):
+            continue
+    return [found[rank] for rank in sorted(found)]
+
+
+def started(command, path, blocks=1, timeout=60, **environment):
+    """Starts a run; returns once `blocks` blocks are on disk."""
+    process = subprocess.Popen(command, cwd=WORK, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            cases, _ = read_cases(path, swmr=True)
+            if int(cases["blocks"].sum()) >= blocks:
+                return process
+        except OSError:
+            pass
+        time.sleep(0.02)
+    process.kill()
+    raise Wrong("no block was written in time: " + process.communicate()[1][-400:])
+
+
+LONG = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=20", "--set", "run.time_budget=60s"]
+
+
+# --- the tests -------------------------------------------------------------------------------------------------------
+
+def test_ranks_1_to_8():
+    for ranks in range(1, 9):
+        path = WORK / f"ranks{ranks}.h5"
+        slow = ranks - 1
+        result = run(mpirun(ranks, "-o", path, "--case", f"noop delay=0.003 delay_rank={slow}", "--case",
+                            "gemm m=64 n=64 k=64", "--set", "run.time_budget=3s"))
+        check_code(result, 0)
+        cases, status = read_cases(path)
+        expect(status == "completed", f"status {status}")
+        expect(all(c["status"] == b"completed" for c in cases), "a case is not completed")
+        check_file(path)
+        with h5py.File(path) as file:
+            expect(file["system/ranks"].shape == (1, ranks), "ranks table")
+        if ranks > 1:
+            named = [line for line in result.stdout.splitlines() if line.startswith("look at")]
+            expect(len(named) == 1 and f"rank {slow} " in named[0], f"{ranks} ranks: {named}")
+            report = run([str(ROOT / "analysis" / "dlscale-report"), str(path)])
+            check_code(report, 0)
+            expect(f"rank {slow}" in report.stdout, f"{ranks} ranks: the report does not name rank {slow}")
+
+
+def test_bad_input():
+    bad = WORK / "bad.toml"
+    bad.write_text('[[case]]\nworkload = "gemm"\nm = 10\nbetta = 1.0\n')
+    for arguments, words in [(["--bloks"], ["--bloks"]), ([bad], ["bad.toml:4", "betta", "beta"]),
+                             (["nowhere.toml"], ["nowhere.toml"]), (["--set", "sampling.blocks=-3"], ["blocks"]),
+                             (["--case", "gemm m=-1"], ["m"]), (["--case", "gemn m=1"], ["gemn", "gemm"]),
+                             (["--case", "gemm m=2147483647 n=2147483647 k=2147483647"], ["overflow"]),
+                             (["--resume", "missing.h5"], ["missing.h5"])]:
+        for ranks in (1, 3):
+            before = set(WORK.glob("*.h5"))
+            result = run(mpirun(ranks, *arguments))
+            check_code(result, 2)
+            lines = ours(result)
+            expect(len(lines) == 1, f"{arguments}: {len(lines)} messages: {result.stderr[-500:]}")
+            expect(all(word in lines[0] for word in words), f"{arguments}: {lines[0]}")
+            expect(set(WORK.glob("*.h5")) == before, f"{arguments}: a file was made")
+
+
+def test_output_refused():
+    path = WORK / "exists.h5"
+    path.write_text("precious")
+    result = run(mpirun(2, "-o", path, *JOB))
+    check_code(result, 5)
+    expect(path.read_text() == "precious", "the existing file was touched")
+    expect(len(ours(result)) == 1 and "exists.h5" in ours(result)[0], str(ours(result)))
+    check_code(run(mpirun(2, "-o", WORK / "no" / "such" / "folder.h5", *JOB)), 5)
+
+
+def test_second_run_on_same_output():
+    path = WORK / "shared.h5"
+    first = started(mpirun(2, "-o", path, *LONG), path)
+    try:
+        for arguments in (["-o", path, *JOB], ["--resume", path]):
+            second = run(mpirun(2, *arguments))
+            expect(second.returncode == 5, f"{arguments[0]}: exit code {second.returncode}: {second.stderr[-300:]}")
+        expect(first.poll() is None, "the first run ended")
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+    check_file(path)
+
+
+def test_sigterm_to_root():
+    path = WORK / "term.h5"
+    process = started(mpirun(2, "-o", path, *LONG), path, blocks=3)
+    begin = time.monotonic()
+    os.kill(rank_pids(process.pid)[0], signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    expect(time.monotonic() - begin < 10, "took too long")
+    expect(process.returncode == 143, f"mpirun returned {process.returncode}")
+    cases, status = read_cases(path)
+    expect(status == "interrupted", f"status {status}")
+    expect("--resume" in errors, "no word on how to go on")
+    check_file(path)
+    resumed = run(mpirun(2, "--resume", path), timeout=200)
+    check_code(resumed, 0)
+    again, status = read_cases(path)
+    expect(status == "completed" and len(again) > len(cases), "resume did not complete it")
+    check_file(path)
+
+
+def test_sigterm_to_other_rank_and_to_mpirun():
+    for victim in (1, None):
+        path = WORK / f"term-{victim}.h5"
+        process = started(mpirun(2, "-o", path, *LONG), path)
+        os.kill(process.pid if victim is None else rank_pids(process.pid)[victim], signal.SIGTERM)
+        process.communicate(timeout=30)
+        expect(process.returncode != 0, "exit code 0 after SIGTERM")
+        expect(read_cases(path)[1] == "interrupted", f"status {read_cases(path)[1]}")
+        check_file(path)
+
+
+def test_sigusr1_closes():
+    path = WORK / "usr1.h5"
+    process = started(mpirun(1, "-o", path, *LONG), path)
+    os.kill(rank_pids(process.pid)[0], signal.SIGUSR1)
+    process.communicate(timeout=30)
+    expect(process.returncode == 128 + signal.SIGUSR1, f"mpirun returned {process.returncode}")
+    expect(read_cases(path)[1] == "interrupted", "status")
+
+
+def test_kills():
+    generator = random.Random(int(os.environ.get("DLSCALE_SEED", "1")))
+    for number in range(KILLS):
+        path = WORK / f"kill{number}.h5"
+        process = started(mpirun(2, "-o", path, "--quiet", *JOB), path, blocks=0)
+        time.sleep(generator.uniform(0, 2.5))
+        pids = rank_pids(process.pid)
+        try:
+            seen = check_file(path, swmr=True)
+        except OSError:
+            seen = {}  # the run had ended and was being closed
+        victim = pids[generator.randrange(len(pids))] if pids else process.pid
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate(timeout=60)
+        try:
+            kept = check_file(path, swmr=True)
+        except OSError:
+            kept = check_file(path)
+        lost = {case for case in seen if kept.get(case, 0) < seen[case]}
+        expect(not lost, f"kill {number}: blocks of cases {lost} were lost")
+        result = run(mpirun(2, "--resume", path))
+        check_code(result, 0)
+        after = check_file(path)
+        expect(all(after[case] >= rows for case, rows in kept.items()), f"kill {number}: resume lost blocks")
+        expect(read_cases(path)[1] == "completed", f"kill {number}: not completed by --resume")
+        if number >= 2:
+            path.unlink()
+
+
+def test_recover():
+    path = WORK / "recover.h5"
+    process = started(mpirun(1, "-o", path, *LONG), path)
+    os.kill(rank_pids(process.pid)[0], signal.SIGKILL)
+    process.communicate(timeout=30)
+    check_code(run([BINARY, "--recover", str(path)]), 0)
+    check_file(path)  # plainly, without swmr
+    expect(read_cases(path)[1] == "interrupted", "status")
+
+
+def test_resume_refused():
+    path = WORK / "resume.h5"
+    process = started(mpirun(2, "-o", path, *LONG), path)
+    os.kill(rank_pids(process.pid)[1], signal.SIGTERM)
+    process.communicate(timeout=30)
+    result = run(mpirun(3, "--resume", path))
+    check_code(result, 2)
+    expect("2 ranks" in ours(result)[0] and "3" in ours(result)[0], str(ours(result)))
+    job = WORK / "other.toml"
+    job.write_text('[[case]]\nworkload = "gemm"\nm = 10\n')
+    result = run(mpirun(2, job, "--resume", path))
+    check_code(result, 2)
+    expect("job" in ours(result)[0], str(ours(result)))
+
+
+def test_disk_full():
+    mount = WORK / "small"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(mount)], capture_output=True).returncode:
+        return "mounting a tmpfs is not allowed here"
+    try:
+        path = mount / "full.h5"
+        result = run(mpirun(2, "-o", path, "--case", "noop delay=0,1e-9,2e-9,3e-9,4e-9,5e-9 min_time=20 blocks=100",
+                            "--set", "run.time_budget=100s"), timeout=200)
+        check_code(result, 5)
+        expect(any("space" in line for line in ours(result)), f"no word of the disk: {ours(result)}")
+        copy = WORK / "full-copy.h5"
+        shutil.copy(path, copy)
+        rows = check_file(copy, swmr=True)
+        expect(sum(rows.values()) > 0, "no block was kept")
+    finally:
+        subprocess.run(["umount", str(mount)], check=False)
+    return None
+
+
+def test_failure_on_one_rank():
+    for stage, word in (("prepare", "planted"), ("verify", "planted")):
+        path = WORK / f"{stage}.h5"
+        result = run(mpirun(3, "-o", path, *JOB, DLSCALE_TEST_FAULT=f"{stage}:1:throw:3"), DLSCALE_TEST_FAULT=f"{stage}:1:throw:3")
+        check_code(result, 1)
+        cases, status = read_cases(path)
+        states = [c["status"].decode() for c in cases]
+        expect(states.count("failed") == 1 and states[3] == "failed", f"{stage}: {states}")
+        expect(states.count("completed") == len(states) - 1, f"{stage}: another case suffered: {states}")
+        expect(word in cases[3]["message"].decode() and "rank 1" in cases[3]["message"].decode(), cases[3]["message"])
+    path = WORK / "wrong.h5"
+    result = run(mpirun(2, "-o", path, *JOB, DLSCALE_TEST_FAULT="verify:1:wrong:3"), DLSCALE_TEST_FAULT="verify:1:wrong:3")
+    check_code(result, 1)
+    cases, _ = read_cases(path)
+    expect(cases[3]["status"] == b"failed" and cases[3]["check_passed"] == 0, "NaN passed")
+    expect("WRONG" in result.stdout or "failed" in result.stdout, "the summary is silent")
+
+
+def test_failure_inside_run():
+    for ranks, victim in ((3, 2), (3, 0), (1, 0)):
+        path = WORK / f"inside-{ranks}-{victim}.h5"
+        fault = f"run:{victim}:throw:4"
+        begin = time.monotonic()
+        result = run(mpirun(ranks, "-o", path, *JOB, DLSCALE_TEST_FAULT=fault), DLSCALE_TEST_FAULT=fault)
+        expect(time.monotonic() - begin < 20, "took too long")
+        check_code(result, 1)
+        expect(sum("planted" in line for line in ours(result)) >= 1, f"no message: {result.stderr[-400:]}")
+        cases, status = read_cases(path)
+        expect(status == "failed", f"status {status}")
+        expect(cases[4]["status"] == b"failed" and b"planted" in cases[4]["message"], str(cases[4]["message"]))
+        check_file(path)
+        resumed = run(mpirun(ranks, "--resume", path))
+        check_code(resumed, 1)  # the failed case stays failed, the others are completed
+        states = [c["status"].decode() for c in read_cases(path)[0]]
+        expect("planned" not in states and "running" not in states, str(states))
+
+
+def test_watchdog():
+    limits = ["--set", "run.watchdog=3s"]
+    path = WORK / "hang.h5"
+    result = run(mpirun(3, "-o", path, *JOB, *limits, DLSCALE_TEST_FAULT="run:1:hang:3"), DLSCALE_TEST_FAULT="run:1:hang:3")
+    check_code(result, 6)
+    expect(any("rank 1" in line for line in result.stderr.splitlines()), result.stderr[-400:])
+    expect(read_cases(path)[1] == "failed", "status")
+    check_file(path)
+    for victim in (0, 1):
+        path = WORK / f"stopped-{victim}.h5"
+        process = started(mpirun(2, "-o", path, *LONG, *limits), path)
+        pids = rank_pids(process.pid)
+        os.kill(pids[victim], signal.SIGSTOP)
+        try:
+            _, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Wrong("the run hangs")
+        finally:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        expect(process.returncode == 6, f"rank {victim} stopped: exit code {process.returncode}: {errors[-300:]}")
+        expect(f"rank {victim}" in errors, f"rank {victim} is not named: {errors[-300:]}")
+        check_file(path, swmr=victim == 0)
+
+
+def test_mislaunch():
+    launchers = ({"PMI_SIZE": "4", "PMI_RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "0"})
+    for number, variables in enumerate(launchers):
+        result = run([BINARY, *JOB, "-o", str(WORK / "single.h5")], **variables)
+        check_code(result, 4)
+        expect(len(ours(result)) == 1 and "singletons" in ours(result)[0], str(ours(result)))
+        result = run([BINARY, *JOB, "-o", str(WORK / f"allowed{number}.h5"), "--allow", "singletons"], **variables)
+        check_code(result, 0)
+    threads = run(["mpirun", "--oversubscribe", "-np", "1", "--bind-to", "core", BINARY, *JOB, "--threads", "2", "-o",
+                   str(WORK / "threads.h5")])
+    check_code(threads, 0)
+    expect("PE=2" in threads.stdout and "PE=2" in threads.stderr, "2 threads on one core: the flag is not named")
+    cuda = run(mpirun(2, "--device", "cuda", *JOB))
+    if cuda.returncode != 4:
+        expect(cuda.returncode == 0, f"--device cuda: {cuda.returncode}")
+    else:
+        expect(len(ours(cuda)) == 1 and "GPU" in ours(cuda)[0], str(ours(cuda)))
+
+
+def test_skipped_and_missed():
+    path = WORK / "skip.h5"
+    result = run(mpirun(2, "-o", path, "--case", "gemm m=500000 n=500000 k=500000", *JOB))
+    check_code(result, 0)
+    cases, _ = read_cases(path)
+    skipped = [c for c in cases if c["status"] == b"skipped"]
+    expect(len(skipped) == 1 and b"GiB" in skipped[0]["message"] or b"TiB" in skipped[0]["message"], str(skipped))
+    job = WORK / "require.toml"
+    job.write_text('[run]\ntime_budget = 2\n[[case]]\nworkload = "gemm"\nm = 64\nn = 64\nk = 64\nrequire = { min_rate = 50.0 }\n')
+    result = run(mpirun(1, job, "-o", WORK / "require.h5"))
+    check_code(result, 3)
+    expect("min_rate" in result.stdout, "the summary does not name it")
+
+
+def main():
+    tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
+    chosen = sys.argv[1:] or list(tests)
+    failed = 0
+    for name in chosen:
+        begin = time.monotonic()
+        try:
+            reason = tests[name]()
+            seconds = time.monotonic() - begin
+            print(f"SKIPPED faults.{name}: {reason}" if reason else f"ok faults.{name} ({seconds:.0f} s)", flush=True)
+        except Wrong as wrong:
+            failed += 1
+            print(f"FAILED faults.{name}: {wrong}", flush=True)
+        except Exception:  # noqa: BLE001 - a broken test is a failed test
+            failed += 1
+            print(f"FAILED faults.{name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
+            traceback.print_exc()
+    shutil.rmtree(WORK, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

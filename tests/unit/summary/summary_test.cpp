@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "summary/summary.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "dlscale_catch.hpp"
+
+using namespace dlscale;
+
+namespace {
+
+// A run of `ranks` ranks: no-op, FMA roof and gemm cases, each rank as fast as `seconds` says.
+struct Example {
+  Plan plan;
+  Layout layout;
+  std::vector<CaseOutcome> outcomes;
+
+  explicit Example(int ranks) : layout(assume_layout(ranks, 4, 4, 1e10)) {}
+
+  Case& add(const std::string& workload, const std::string& dtype, double flops,
+            const std::vector<double>& seconds) {
+    Case c;
+    c.id = static_cast<int>(plan.cases.size());
+    c.workload = workload;
+    c.variant = "cpu";
+    c.dtype = dtype;
+    c.occupancy = "together";
+    c.ranks = static_cast<int>(seconds.size());
+    c.cost.flops = flops;
+    c.repro = workload + (dtype.empty() ? "" : " dtype=" + dtype);
+    CaseOutcome o;
+    o.status = CaseStatus::completed;
+    o.check_passed = true;
+    o.seconds = block_interval(std::vector<double>(6, median(seconds)), 0.95);
+    for (std::size_t i = 0; i < seconds.size(); ++i) {
+      o.ranks.push_back(static_cast<int>(i));
+      o.rank_seconds.push_back(seconds[i]);
+      o.rank_low.push_back(0.999 * seconds[i]);
+    }
+    plan.cases.push_back(c);
+    outcomes.push_back(o);
+    return plan.cases.back();
+  }
+
+  RunSummary summary() const {
+    return {.plan = plan,
+            .layout = layout,
+            .outcomes = outcomes,
+            .warnings = {},
+            .file = "run.h5",
+            .elapsed_s = 61};
+  }
+};
+
+std::size_t columns(const std::string& line) {
+  return static_cast<std::size_t>(
+      std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+TEST_CASE("the rank that no-op delays is named, and only that one") {
+  Example run(4);
+  run.add("noop", "", 0, {3e-9, 2e-9, 5e-3, 4e-9});
+  const auto lines = suspects(run.summary());
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("rank 2 ") == 0);
+  CHECK(lines[0].find("5 ms") != std::string::npos);
+}
+
+TEST_CASE("nanoseconds of nothing accuse nobody") {
+  Example run(4);
+  run.add("noop", "", 0, {3e-9, 1e-9, 90e-9, 4e-9});
+  CHECK(suspects(run.summary()).empty());
+}
+
+TEST_CASE("a rank slower in most cases is named with its median excess") {
+  Example run(4);
+  run.add("gemm", "f64", 1e9, {1.0, 1.01, 1.0, 1.20});
+  run.add("gemm", "f32", 1e9, {0.5, 0.5, 0.505, 0.6});
+  const auto lines = suspects(run.summary());
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("rank 3 ") == 0);
+  CHECK(lines[0].find("2 of 2 cases") != std::string::npos);
+  CHECK(lines[0].find("20.0 %") != std::string::npos);
+}
+
+TEST_CASE("small deviations and oversubscribed runs accuse nobody") {
+  Example run(4);
+  run.add("gemm", "f64", 1e9, {1.0, 1.01, 1.0, 1.02});
+  CHECK(suspects(run.summary()).empty());
+  Example busy(4);
+  busy.add("gemm", "f64", 1e9, {1.0, 1.0, 1.0, 2.0});
+  RunSummary summary = busy.summary();
+  CHECK(suspects(summary).size() == 1);
+  summary.oversubscribed = true;
+  CHECK(suspects(summary).empty());
+}
+
+TEST_CASE("of two ranks the slower is named as such") {
+  Example run(2);
+  run.add("gemm", "f64", 1e9, {1.0, 1.5});
+  const auto lines = suspects(run.summary());
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].find("slower of two") != std::string::npos);
+}
+
+TEST_CASE("a failed case has no rate anywhere") {
+  Example run(2);
+  run.add("gemm", "f64", 1e9, {1.0, 1.0});
+  run.outcomes[0].check_passed = false;
+  run.outcomes[0].status = CaseStatus::failed;
+  run.outcomes[0].message = "wrong result on 1 of 2 ranks";
+  const RunSummary summary = run.summary();
+  CHECK(render_table(summary).find("GFLOP/s") == std::string::npos);
+  CHECK(render_table(summary).find("wrong result") != std::string::npos);
+  CHECK(render_ten_lines(summary).find("GEMM") == std::string::npos);
+  CHECK(render_foms(summary).find("gemm") == std::string::npos);
+}
+
+TEST_CASE("rates, shares of the roof and sums over a node") {
+  Example run(2);
+  run.add("fma", "f64", 1e9, {0.01, 0.02});  // 100 and 50 GFLOP/s
+  run.add("gemm", "f64", 1e9, {0.0125, 0.025}).roofs = {0};
+  const RunSummary summary = run.summary();
+  CHECK(rank_rate(run.plan.cases[1], run.outcomes[1], 1) == Approx(40e9));
+  const RoofShare share = roof_share(run.plan.cases[1], run.plan.cases, run.outcomes);
+  CHECK(share.median == Approx(0.8));
+  CHECK(share.slowest == Approx(0.8));
+  CHECK(render_ten_lines(summary).find("120 GFLOP/s per node") != std::string::npos);
+  CHECK(render_foms(summary).find("FOM: gemm_dtypef64_median = ") != std::string::npos);
+}
+
+TEST_CASE("sharing compares the same work together and alone") {
+  Example run(4);
+  run.add("gemm", "f64", 1e9, {1.25, 1.25, 1.25, 1.25});
+  Case& alone = run.add("gemm", "f64", 1e9, {1.0});
+  alone.occupancy = "alone";
+  CHECK(sharing(run.plan.cases[0], run.plan.cases, run.outcomes) == Approx(0.8));
+  CHECK(render_ten_lines(run.summary()).find("20.0 points") != std::string::npos);
+}
+
+TEST_CASE("everything fits into 80 columns") {
+  Example run(8);
+  run.add("noop", "", 0, std::vector<double>(8, 3e-9));
+  run.add("fma", "f64", 1e9, std::vector<double>(8, 0.01));
+  Case& c = run.add("gemm", "f64", 1e9, std::vector<double>(8, 0.0125));
+  c.roofs = {1};
+  RunSummary summary = run.summary();
+  summary.oversubscribed = true;
+  summary.warnings = {
+      "a warning that goes on and on, so that it must be broken over several lines of the terminal, "
+      "because nobody reads what runs out of the window"};
+  std::istringstream lines(render_table(summary) + render_ten_lines(summary));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(columns(line) <= 80);
+  }
+}
