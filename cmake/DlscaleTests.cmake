@@ -42,7 +42,18 @@ function(dlscale_mpi_tests)
   foreach(ranks 1 2 3 4)
     add_test(NAME mpi_tests_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks}
                                              $<TARGET_FILE:mpi_tests>)
-    set_tests_properties(mpi_tests_${ranks} PROPERTIES LABELS "mpi;ranks_${ranks}" PROCESSORS ${ranks} TIMEOUT 120
+    set_tests_properties(mpi_tests_${ranks} PROPERTIES LABELS mpi PROCESSORS ${ranks} TIMEOUT 120
       ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+  endforeach()
+  # Several "nodes" on one host: ranks per node; round-robin; ranks.
+  foreach(split "2;0;4" "3;0;4" "2;1;4" "3;1;4" "1;0;3")
+    list(GET split 0 per)
+    list(GET split 1 robin)
+    list(GET split 2 ranks)
+    set(name mpi_nodes_${per}_${robin}_${ranks})
+    add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks}
+                                  $<TARGET_FILE:mpi_tests> "[comm]")
+    set_tests_properties(${name} PROPERTIES LABELS mpi PROCESSORS ${ranks} TIMEOUT 120 ENVIRONMENT
+      "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;DLSCALE_TEST_RANKS_PER_NODE=${per};DLSCALE_TEST_NODE_ROUND_ROBIN=${robin}")
   endforeach()
 endfunction()

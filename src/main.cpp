@@ -11,7 +11,7 @@
 
 int main(int argc, char** argv) {
   using namespace dlscale;
-  block_ending_signals();
+  catch_ending_signals();
   try {
     const CommandLine line = parse_command_line({argv, argv + argc});
     if (const int answered = answer_without_running(line); answered >= 0) return answered;

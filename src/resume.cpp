@@ -25,6 +25,17 @@ bool always_again(const std::string& role) {
   throw Error(ExitCode::bad_input, fmt::format("can't resume {}", file), how, remedy);
 }
 
+bool names_a_job(const CommandLine& line) {
+  return !line.job.empty() || !line.sets.empty() || !line.cases.empty() || line.device || line.threads;
+}
+
+// What is left of a Slurm job's time differs from launch to launch; the job does not.
+RunOptions with_budget_of(RunOptions run, const RunOptions& other) {
+  run.time_budget_s = other.time_budget_s;
+  run.budget_from_slurm = false;
+  return run;
+}
+
 }  // namespace
 
 ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& build_id) {
@@ -42,9 +53,14 @@ ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& bu
   plan.active = true;
   plan.config = parse_job(state.resolved_text, line.resume + ":/input/resolved", ".");
   plan.config.job_text = state.job_text;
-  if (!line.job.empty() && resolved_text(load_config(line, find_jobs_dir())) != state.resolved_text)
-    refuse(line.resume, fmt::format("job {} differs from the one in the file", line.job),
-           "leave the job out, or begin a new file with -o");
+  if (names_a_job(line)) {
+    Config asked = load_config(line, find_jobs_dir());
+    if (asked.run.budget_from_slurm) asked.run = with_budget_of(asked.run, plan.config.run);
+    if (resolved_text(asked) != state.resolved_text)
+      refuse(line.resume,
+             fmt::format("the job asked for ({}) differs from the one in the file", asked.job_name),
+             "leave the job and its options out, or begin a new file with -o");
+  }
   plan.launch = state.launches;
   plan.first_case_id = static_cast<int>(state.cases.size());
   for (const CaseRow& row : state.cases) {

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .casestats import CaseStats, read_cases
-from .load import Run
+from .load import CASE_COLUMNS, Run
 from .stats import EMPTY, Interval, column_quantiles, median_interval, mover_ratio
 from .units import RATE_UNITS, case_labels
 
@@ -25,19 +25,25 @@ def summarise(run: Run, stats: Optional[Dict[int, CaseStats]] = None) -> pd.Data
     stats = read_cases(run) if stats is None else stats
     labels = case_labels(run.cases)
     target = target_interval(run)
-    rows = []
-    for _, case in run.cases.iterrows():
-        case_id = int(case["id"])
-        row: Dict[str, Any] = {"case": case_id, "label": labels[case_id]}
-        row.update({name: case[name] for name in (
-            "launch", "role", "workload", "variant", "dtype", "occupancy", "ranks", "threads", "status", "stop_reason",
-            "mode", "check_error", "check_tolerance", "check_passed", "message", "repro")})
-        found = stats.get(case_id)
-        row.update(_measured(found, target) if found is not None else _measured(None, target))
-        row.update(_roofs(case, found, run, stats, labels))
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    return _with_sharing(frame, run, stats)
+    rows = [_row(case, run, stats, labels, target) for _, case in run.cases.iterrows()]
+    if not rows:  # a file without cases: the columns and their types all the same
+        blank = _row(pd.Series({**CASE_COLUMNS, "params": {}, "results": {}}), run, {}, {-1: ""}, target)
+        return _with_sharing(pd.DataFrame([blank]).iloc[:0], run, stats)
+    return _with_sharing(pd.DataFrame(rows), run, stats)
+
+
+def _row(case: pd.Series, run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str],
+         target: float) -> Dict[str, Any]:
+    """The summary of one case but for sharing, which needs its partner."""
+    case_id = int(case["id"])
+    row: Dict[str, Any] = {"case": case_id, "label": labels[case_id]}
+    row.update({name: case[name] for name in (
+        "launch", "role", "workload", "variant", "dtype", "occupancy", "ranks", "threads", "status", "stop_reason",
+        "mode", "check_error", "check_tolerance", "check_passed", "message", "repro")})
+    found = stats.get(case_id)
+    row.update(_measured(found, target))
+    row.update(_roofs(case, found, run, stats, labels))
+    return row
 
 
 def target_interval(run: Run) -> float:
@@ -143,8 +149,8 @@ def _with_sharing(frame: pd.DataFrame, run: Run, stats: Dict[int, CaseStats]) ->
         partner = alone.get(_same(case))
         eligible = case["occupancy"] == "together" and case["workload"] != "noop" and int(case["id"]) in stats
         ratios.append(sharing(stats[int(case["id"])], stats[partner]) if eligible and partner is not None else EMPTY)
-    return frame.assign(sharing=[r.median for r in ratios], sharing_low=[r.low for r in ratios],
-                        sharing_high=[r.high for r in ratios])
+    values = np.array([(r.median, r.low, r.high) for r in ratios], dtype=float).reshape(-1, 3)
+    return frame.assign(sharing=values[:, 0], sharing_low=values[:, 1], sharing_high=values[:, 2])
 
 
 def sharing(together: CaseStats, alone: CaseStats) -> Interval:

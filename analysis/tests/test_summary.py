@@ -16,7 +16,7 @@ from make_run import CaseSpec, RunSpec, write_run
 
 
 def write(tmp_path, **options):
-    path = tmp_path / "run.h5"
+    path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.h5"
     write_run(str(path), RunSpec(**options))
     return load(path)
 

@@ -102,11 +102,9 @@ Communicator Communicator::split_node() const {
 
 void wait_asleep(MPI_Request& request) {
   constexpr int quick_tests = 300;
-  // One to see what arrived, one to complete the round of the collective that it ends. Each costs what a
-  // call into the transport costs: eight of them took 1.9 % of a core where two take 1.2 % (Open
-  // MPI 4.1, oversubscribed).
+  // One to see what arrived, one to complete the round of the collective that it ends.
   constexpr int tests_per_wake = 2;
-  constexpr long first_pause_ns = 50'000, longest_pause_ns = 1'000'000;
+  constexpr long first_pause_ns = 50'000, usual_pause_ns = 1'000'000, longest_pause_ns = 4'000'000;
   const auto done = [&request] {
     int flag = 0;
     DLSCALE_MPI(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
@@ -116,11 +114,17 @@ void wait_asleep(MPI_Request& request) {
     if (done()) return;
     sched_yield();
   }
-  for (long pause_ns = first_pause_ns;; pause_ns = std::min(pause_ns + pause_ns / 4, longest_pause_ns)) {
+  long slept_ns = 0;
+  for (long pause_ns = first_pause_ns;;) {
     const timespec pause{.tv_sec = 0, .tv_nsec = pause_ns};
     nanosleep(&pause, nullptr);  // cut short by a signal: one more test, no harm
     for (int i = 0; i < tests_per_wake; ++i)
       if (done()) return;
+    slept_ns += pause_ns;
+    // A wake-up costs 10 to 30 µs on virtual machines: a thousand per second would be more than 2 % of a
+    // core.
+    const long longest_now_ns = std::clamp(slept_ns / 250, usual_pause_ns, longest_pause_ns);
+    pause_ns = std::min(pause_ns + pause_ns / 4, longest_now_ns);
   }
 }
 

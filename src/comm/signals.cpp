@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "comm/signals.hpp"
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,42 +19,54 @@
 namespace dlscale {
 namespace {
 
-sigset_t ending_signals() {
-  sigset_t set;
-  // These three can't fail for valid signal numbers.
-  sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&set, number);
-  return set;
+/// The handlers' pipe: a byte per signal, its number. Made once, never closed: a handler may run at any
+/// time.
+int pipe_ends[2] = {-1, -1};
+
+void write_number(int number) {
+  const int kept = errno;
+  const auto byte = static_cast<unsigned char>(number);
+  // A full pipe holds thousands of signals that wait already.
+  if (write(pipe_ends[1], &byte, 1) < 0) errno = kept;
+  errno = kept;
+}
+
+[[noreturn]] void refuse(const char* why) {
+  throw Error(ExitCode::refused, "signals can't be watched", why,
+              "raise the limit of open files (ulimit -n)");
 }
 
 }  // namespace
 
-void block_ending_signals() {
-  const sigset_t set = ending_signals();
-  if (const int code = pthread_sigmask(SIG_BLOCK, &set, nullptr); code != 0)
-    throw Error(ExitCode::refused, "signals can't be blocked", std::strerror(code), "");
+void catch_ending_signals() {
+  if (pipe_ends[0] < 0 && pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) refuse(std::strerror(errno));
+  struct sigaction action {};
+  action.sa_handler = write_number;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1})
+    if (sigaction(number, &action, nullptr) != 0) refuse(std::strerror(errno));
 }
 
 struct SignalThread::Impl {
   std::function<void(int)> on_signal;
-  FileDescriptor signals, stop;
+  FileDescriptor stop;
   std::thread thread;
 
   void watch() {
-    std::array<pollfd, 2> events{pollfd{signals.get(), POLLIN, 0}, pollfd{stop.get(), POLLIN, 0}};
+    std::array<pollfd, 2> events{pollfd{pipe_ends[0], POLLIN, 0}, pollfd{stop.get(), POLLIN, 0}};
     for (;;) {
       if (poll(events.data(), events.size(), -1) < 0) {
         if (errno == EINTR) continue;
         return;  // out of memory (poll(2)): the run goes on, deaf to these signals
       }
       if (events[1].revents != 0) return;
-      signalfd_siginfo info{};
-      if (read(signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info))
-        end(static_cast<int>(info.ssi_signo));
+      unsigned char number = 0;
+      if (read(pipe_ends[0], &number, 1) == 1) end(number);
     }
   }
 
-  /// Further signals are left pending meanwhile: launchers like to send SIGTERM twice.
+  /// Further signals wait in the pipe meanwhile: launchers like to send SIGTERM twice.
   [[noreturn]] void end(int number) {
     try {
       on_signal(number);
@@ -67,14 +77,10 @@ struct SignalThread::Impl {
 };
 
 SignalThread::SignalThread(std::function<void(int)> on_signal) : impl_(std::make_unique<Impl>()) {
-  block_ending_signals();
-  const sigset_t set = ending_signals();
+  catch_ending_signals();
   impl_->on_signal = std::move(on_signal);
-  impl_->signals = FileDescriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   impl_->stop = FileDescriptor(eventfd(0, EFD_CLOEXEC));
-  if (!impl_->signals || !impl_->stop)
-    throw Error(ExitCode::refused, "signals can't be watched", std::strerror(errno),
-                "raise the limit of open files (ulimit -n)");
+  if (!impl_->stop) refuse(std::strerror(errno));
   impl_->thread = std::thread([impl = impl_.get()] { impl->watch(); });
 }
 

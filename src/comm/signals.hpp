@@ -8,11 +8,13 @@
 
 namespace dlscale {
 
-/// Blocks the signals in the calling thread; call first in main, so that every later thread inherits it.
-void block_ending_signals();
+/// Installs the process's handlers; call first in main. Until a SignalThread exists the signals wait.
+/// Handlers, not a mask: libraries start threads before main (OpenBLAS does), which no later mask
+/// reaches, and a signal to the process may be taken by any thread that does not block it.
+void catch_ending_signals();
 
 /// Waits for them in a thread. `on_signal(n)` closes the file (root) and must be quick; then _exit(128 +
-/// n).
+/// n). Calls catch_ending_signals() by itself. One at a time.
 class SignalThread {
  public:
   explicit SignalThread(std::function<void(int)> on_signal);

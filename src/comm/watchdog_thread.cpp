@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "comm/watchdog_impl.hpp"
 
 namespace dlscale {
@@ -134,7 +135,7 @@ void Watchdog::Impl::query_the_silent(std::int64_t now) {
 }
 
 void Watchdog::Impl::leave_if_forgotten(std::int64_t now) {
-  if (state_.overdue_s() > forgotten_s && !held(now)) leave(6, "");
+  if (state_.overdue_s() > forgotten_s && !held(now)) leave(static_cast<int>(ExitCode::watchdog), "");
 }
 
 Datagram Watchdog::Impl::datagram(Kind kind) const {

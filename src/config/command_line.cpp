@@ -162,7 +162,7 @@ struct Task {
 const std::vector<Task>& tasks() {
   static const std::vector<Task> all = {
       {"--resume",
-       {"--quiet", "--allow"},
+       {"--quiet", "--allow", "JOB", "--set", "--case", "--device", "--threads"},
        "a resumed run goes on in its own file, with the job kept in it"},
       {"--recover", {"--quiet"}, "it repairs a file and runs nothing"},
       {"--list", {"--quiet"}, "it prints the workloads and runs nothing"},

@@ -133,10 +133,16 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
       std::fmax(batch.expected_s, c.predicted_s * static_cast<double>(batch.repeats) * batch.rows());
   OwnSamples own = absent(static_cast<std::size_t>(batch.rows()));
   for (int turn = 0; turn < static_cast<int>(crew.turns.size()); ++turn) {
+    ++stage_;  // on all ranks, whoever meets here
     if (turn == crew.own_turn) {
-      watchdog_.working("running", c.id, slack * expected_s);
       const std::string failure = failure_of([&] {
         test_fault("run", session_.world().rank(), c.id);
+        if (crew.barrier != nullptr) {
+          // Who does not come is named here; the barrier right before the clock is then met by all.
+          const WaitScope wait(watchdog_, stage_, slack * expected_s, "the start of a batch");
+          crew.barrier->wait();
+        }
+        watchdog_.working("running", c.id, slack * expected_s);
         own = take_samples(*prepared_.at(c.id), batch, crew.barrier.get(), every, place_.epoch_ns,
                            probes_);
       });

@@ -133,7 +133,7 @@ std::string samples_path(int case_id) {
 }
 
 hsize_t chunk_rows(hsize_t participants) {
-  return std::clamp<hsize_t>(32768 / std::max<hsize_t>(participants, 1), 1, 256);
+  return std::clamp<hsize_t>(262144 / std::max<hsize_t>(participants, 1), 1, 256);
 }
 
 void create_skeleton(Store& store, const FileSpec& spec) {

@@ -16,7 +16,9 @@ constexpr std::size_t status_bytes = 16, name_bytes = 64;
 /// "/samples/0007".
 std::string samples_path(int case_id);
 
-/// Rows × participants of about 32768 elements, 1 to 256 rows: one piece of the file written at a time.
+/// Rows × participants of about 262144 elements (2 MiB of int64), 1 to 256 rows. Smaller chunks cost a
+/// write each: with 32768 elements, 10,240 ranks took 1.9 times as long as plain writing, with these 1.5
+/// times.
 hsize_t chunk_rows(hsize_t participants);
 
 /// A new file's root attributes, groups, inputs and empty tables.

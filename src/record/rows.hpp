@@ -180,7 +180,10 @@ template <class Row>
 std::vector<char> pack_rows(const std::vector<Row>& rows, std::size_t flexible_size = 0) {
   std::vector<char> bytes;
   Packer packer{bytes, flexible_size};
-  for (Row row : rows) visit(packer, row);
+  for (const Row& row : rows) {
+    visit(packer, const_cast<Row&>(row));  // the packer only reads; unpacking shares the same list
+    bytes.reserve(bytes.size() * (&row == &rows.front() ? rows.size() : 1));
+  }
   return bytes;
 }
 

@@ -50,8 +50,9 @@ void RunFile::Impl::update_case(const CaseRow& row) {
 }
 
 void RunFile::Impl::write_changes() {
-  // Samples first: a row of /cases must never tell of samples that are not there.
-  for (auto& [id, arrays] : arrays_) arrays.flush();
+  // Samples first: a row of /cases must never tell of samples that are not there. Rows are overwritten
+  // in place, past any cache, so that nothing is left to flush after them.
+  store.flush();
   for (const int id : changed_rows_)
     write_rows(cases_, "/cases", case_type_.memory.get(), static_cast<hsize_t>(id), 1,
                pack_rows<CaseRow>({rows[static_cast<std::size_t>(id)]}).data());
@@ -70,7 +71,6 @@ void RunFile::Impl::set_status(std::string_view status) {
 
 void RunFile::Impl::flush() {
   write_changes();
-  store.flush();
   if (staged() && budget_.allows(now_ns(), file_size(work_path))) publish(Replace::yes);
 }
 

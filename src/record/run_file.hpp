@@ -107,13 +107,14 @@ class RunFile {
   /// be written.
   static std::unique_ptr<RunFile> create(const std::string& path, const FileSpec& spec);
 
-  /// Reads what a resume must compare. Clears a stale SWMR flag. Throws Error(bad_input) if it is no run
-  /// file.
+  /// Reads what a resume must compare; changes nothing, and reads a file that was cut off as well.
+  /// Throws Error(bad_input) if it is no run file, or is being written.
   static ResumeState inspect(const std::string& path);
 
   /// Opens an existing file for a further launch: adds launch, ranks, environment, and the cases of
   /// `spec` (their ids follow those in the file). Rows of earlier launches given in `superseded` are
-  /// overwritten.
+  /// overwritten. Everything is done in a copy that then replaces the file: a kill on the way loses
+  /// nothing. Throws Error(bad_input) if the number of ranks differs.
   static std::unique_ptr<RunFile> reopen(const std::string& path, const FileSpec& spec,
                                          const std::vector<CaseRow>& superseded);
 
@@ -125,8 +126,8 @@ class RunFile {
   RunFile(const RunFile&) = delete;
   RunFile& operator=(const RunFile&) = delete;
 
-  void append(int case_id, const SampleRows& rows);  ///< buffered until flush()
-  void update_case(const CaseRow& row);
+  void append(int case_id, const SampleRows& rows);  ///< sure to be kept after flush()
+  void update_case(const CaseRow& row);              ///< written by flush(), after the samples
   void append_clocks(const std::vector<ClockRow>& rows);
   void set_status(std::string_view status);
   void flush();  ///< what was appended survives a kill from here on

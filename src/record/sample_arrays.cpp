@@ -81,17 +81,9 @@ void SampleArrays::append(const SampleRows& rows) {
   if (rows.samples < 0) throw std::invalid_argument(group_ + ": negative number of samples");
   const std::vector<Piece> all = pieces(rows);
   if (rows.samples == 0) return;
-  touched_ = true;
   for (const Piece& piece : all)
     append_rows(piece.array->array, group_ + "/" + piece.array->name, piece.array->memory_type,
                 static_cast<hsize_t>(rows.samples), piece.data);
-}
-
-void SampleArrays::flush() {
-  if (!touched_) return;
-  for (const Array& array : arrays_)
-    checked(H5Dflush(array.array.get()), "H5Dflush " + group_ + "/" + array.name);
-  touched_ = false;
 }
 
 void SampleArrays::close() {

@@ -15,7 +15,6 @@ class SampleArrays {
 
   /// Throws std::invalid_argument, having written nothing, where a vector's size doesn't fit the shape.
   void append(const SampleRows& rows);
-  void flush();
   void close();
 
  private:
@@ -34,7 +33,6 @@ class SampleArrays {
 
   std::string group_;
   std::vector<Array> arrays_;
-  bool touched_ = false;
 };
 
 /// Rows every array of the case has: a kill inside an append leaves some longer than others.

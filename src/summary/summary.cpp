@@ -82,6 +82,12 @@ std::map<int, double> node_rates(const RunSummary& run, const Case& c) {
 }
 
 std::string node_line(const RunSummary& run, const Case& c) {
+  if (run.oversubscribed) {
+    // Ranks that take turns on a core each look fast while they have it: a sum would count that core
+    // several times.
+    const CaseOutcome& o = outcome_of(run, c);
+    return fmt::format("{}* per rank (oversubscribed: not summed over the node)", value_text(c, o));
+  }
   const auto rates = node_rates(run, c);
   std::vector<double> values;
   int worst = -1;

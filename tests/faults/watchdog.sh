@@ -25,7 +25,7 @@ check() {
     echo "ok      $name ($took ms)"
   else
     echo "FAILED  $name: exit code $code instead of $wanted$missing after $took ms; output:"
-    sed 's/^/        /' <<<"$output"
+    printf '%s\n' "$output"
     failures=$((failures + 1))
   fi
 }

@@ -20,7 +20,7 @@ check() {
     echo "ok      $name"
   else
     echo "FAILED  $name: $outcome (exit code $code), wanted $expected with '$text'; output:"
-    sed 's/^/        /' <<<"$output"
+    printf '%s\n' "$output"
     failures=$((failures + 1))
   fi
 }

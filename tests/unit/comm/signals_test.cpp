@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "comm/watchdog_exit.hpp"
@@ -16,7 +17,7 @@ using test::Child;
 
 namespace {
 
-/// Says "ready" through stderr's neighbour: a child is signalled only once its thread listens.
+/// A child is signalled only once its thread listens.
 class Ready {
  public:
   Ready() {
@@ -25,7 +26,9 @@ class Ready {
     read_ = FileDescriptor(ends[0]);
     write_ = FileDescriptor(ends[1]);
   }
-  void say() const { REQUIRE(write(write_.get(), "r", 1) == 1); }
+  void say() const {  // in the child and its threads: no assertion of the test framework here
+    if (write(write_.get(), "r", 1) != 1) _exit(96);
+  }
   void await() const {
     char c = 0;
     REQUIRE(read(read_.get(), &c, 1) == 1);
@@ -45,7 +48,7 @@ TEST_CASE("SIGTERM, SIGINT and SIGUSR1 call back and exit with 128 + n", "[signa
   for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
     const Ready ready;
     Child child([&] {
-      block_ending_signals();
+      catch_ending_signals();
       const SignalThread thread([](int n) { watchdog::print_line("got " + std::to_string(n)); });
       ready.say();
       sleep_for_ever();
@@ -59,11 +62,27 @@ TEST_CASE("SIGTERM, SIGINT and SIGUSR1 call back and exit with 128 + n", "[signa
   }
 }
 
+TEST_CASE("a thread from before main's first line takes the signal: it is caught all the same",
+          "[signals]") {
+  const Ready ready;
+  Child child([&] {
+    std::thread library(sleep_for_ever);  // as OpenBLAS's workers: started before any mask of ours
+    catch_ending_signals();
+    const SignalThread thread([](int n) { watchdog::print_line("got " + std::to_string(n)); });
+    if (pthread_kill(library.native_handle(), SIGTERM) != 0) _exit(95);
+    ready.say();
+    sleep_for_ever();
+  });
+  ready.await();
+  CHECK(child.wait_for_end(5) == 128 + SIGTERM);
+  CHECK(child.stderr_text() == "dlscale: got " + std::to_string(SIGTERM) + "\n");
+}
+
 TEST_CASE("a second signal does not cut the closing short, an exception does not stop the exit",
           "[signals]") {
   const Ready ready;
   Child child([&] {
-    block_ending_signals();
+    catch_ending_signals();
     const SignalThread thread([&](int) {
       ready.say();
       watchdog::sleep_s(0.3);
@@ -84,6 +103,7 @@ TEST_CASE("a second signal does not cut the closing short, an exception does not
 
 TEST_CASE("the signal thread ends with its owner and leaves no descriptor", "[signals]") {
   Child child([] {
+    catch_ending_signals();  // its pipe is made once and stays
     const int before = dup(0);
     close(before);
     for (int i = 0; i < 50; ++i) const SignalThread thread([](int) {});

@@ -36,7 +36,7 @@ class ScopedVariable {
 
 constexpr int ranks = 6;
 constexpr int small_case = 0, wide_case = 1, full_case = 2;  ///< full_case has probes and parts
-constexpr int wide_participants = 3000;                      ///< 10 rows per chunk
+constexpr int wide_participants = 26000;                     ///< 10 rows per chunk
 
 dlscale::FileSpec sample_spec();
 int participants(int case_id);

@@ -72,7 +72,7 @@ struct Report {
 }  // namespace
 
 TEST_CASE("a full disk ends the run with a sentence and keeps what was flushed") {
-  const SmallDisk disk("3m");
+  const SmallDisk disk("12m");
   if (!disk.mounted()) return;
   const std::string path = disk.file("run.h5");
   int channel[2];

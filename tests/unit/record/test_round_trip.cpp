@@ -122,10 +122,11 @@ TEST_CASE("nothing can be created once the file is sealed") {
   CHECK_FALSE(store.exists("/b"));
 }
 
-TEST_CASE("chunks hold about 32768 elements and 1 to 256 rows") {
+TEST_CASE("chunks hold about 262144 elements and 1 to 256 rows") {
   CHECK(dlscale::chunk_rows(1) == 256);
   CHECK(dlscale::chunk_rows(128) == 256);
-  CHECK(dlscale::chunk_rows(10240) == 3);
-  CHECK(dlscale::chunk_rows(100000) == 1);
+  CHECK(dlscale::chunk_rows(10240) == 25);
+  CHECK(dlscale::chunk_rows(100000) == 2);
+  CHECK(dlscale::chunk_rows(1000000) == 1);
   CHECK(dlscale::chunk_rows(0) == 256);
 }

@@ -81,7 +81,7 @@ while seen < 60 and time.time() < end:
     rows = d.shape[0]
     assert rows >= n and b.shape[0] >= n, (rows, b.shape, n)   # a row never tells of samples that are not there
     for i in range(seen, n):
-        assert d[i, 0] == 1000000007 * i + 1 and d[i, 2999] == 1000000007 * i + 2999001, (i, d[i])
+        assert d[i, 0] == 1000000007 * i + 1 and d[i, 25999] == 1000000007 * i + 25999001, (i, d[i])
     seen = n
     if first: print("following", flush=True); first = False
 assert s[()] == b"running", s[()]

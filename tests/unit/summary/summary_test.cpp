@@ -130,6 +130,9 @@ TEST_CASE("rates, shares of the roof and sums over a node") {
   CHECK(share.slowest == Approx(0.8));
   CHECK(render_ten_lines(summary).find("120 GFLOP/s per node") != std::string::npos);
   CHECK(render_foms(summary).find("FOM: gemm_dtypef64_median = ") != std::string::npos);
+  RunSummary busy = run.summary();
+  busy.oversubscribed = true;
+  CHECK(render_ten_lines(busy).find("per node (median)") == std::string::npos);
 }
 
 TEST_CASE("sharing compares the same work together and alone") {
