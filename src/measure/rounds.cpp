@@ -7,6 +7,8 @@
 namespace dlscale {
 namespace {
 
+constexpr double cheap_share = 0.005;
+
 // std::shuffle differs between libraries; the order must be the same everywhere for one seed.
 std::uint64_t next_random(std::uint64_t& state) {
   state += 0x9e3779b97f4a7c15ULL;
@@ -39,7 +41,9 @@ std::vector<int> next_round(const std::vector<int>& order, std::vector<CaseContr
     if (c.finished()) continue;
     const double after = clock + c.next_block_s();
     const double end = c.wants_more() ? soft_end : hard_end;
-    const bool owed = c.blocks_done() == 0 || c.settings().min_time_s > 0;
+    // A block that costs next to nothing is never worth an interval less.
+    const bool cheap = budget_s > 0 && !c.wants_more() && c.next_block_s() <= cheap_share * budget_s;
+    const bool owed = c.blocks_done() == 0 || c.settings().min_time_s > 0 || cheap;
     if (!owed && after > end) {
       c.stop("time budget");
       continue;

@@ -22,7 +22,7 @@ void demand_exists(const std::string& path) {
 
 void demand_unlocked(const std::string& path) {
   if (const std::string holder = lock_holder(path); !holder.empty())
-    throw Error(ExitCode::bad_input, "can't resume " + path, "it is being written by " + holder,
+    throw Error(ExitCode::output_failed, "can't resume " + path, "it is being written by " + holder,
                 "wait for it to end");
 }
 

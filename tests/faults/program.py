@@ -118,7 +118,7 @@ def test_ranks_1_to_8():
         path = WORK / f"ranks{ranks}.h5"
         slow = ranks - 1
         result = run(mpirun(ranks, "-o", path, "--case", f"noop delay=0.003 delay_rank={slow}", "--case",
-                            "gemm m=64 n=64 k=64", "--set", "run.time_budget=3s"))
+                            "gemm m=64 n=64 k=64", "--set", "run.time_budget=4s"))
         check_code(result, 0)
         cases, status = read_cases(path)
         expect(status == "completed", f"status {status}")
@@ -275,7 +275,7 @@ def test_resume_refused():
 def test_disk_full():
     mount = WORK / "small"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=768k", "tmpfs", str(mount)], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], capture_output=True).returncode:
         return "mounting a tmpfs is not allowed here"
     try:
         path = mount / "full.h5"

@@ -199,6 +199,12 @@ TEST_CASE("rounds: who gets a block when time is short") {
   // Far beyond the budget: only the one without any block is owed one.
   CHECK(next_round({0, 1}, controllers, 1000, 60, 60) == std::vector<int>{0});
   CHECK(controllers[1].stop_reason() == "time budget");
+  // Short of blocks, but the next costs next to nothing: it goes on.
+  Play quick(settings_with(4), [](int, int) { return 1e-7; });
+  quick.until_warm();
+  quick.step();
+  std::vector<CaseController> cheap = {quick.controller};
+  CHECK(next_round({0}, cheap, 1000, 600, 600) == std::vector<int>{0});
   // No budget: all go on.
   CHECK(next_round({0}, controllers, 1000, 0, 0) == std::vector<int>{0});
 }
