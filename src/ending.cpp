@@ -22,19 +22,21 @@ void Ending::watch(RunFile* file) {
   file_ = file;
 }
 
-void Ending::close(const char* status, double patience_s, int failed_case, const std::string& message) {
+bool Ending::close(const char* status, double patience_s, int failed_case, const std::string& message) {
   const std::lock_guard lock(mutex_);
-  if (file_ == nullptr) return;
+  if (file_ == nullptr) return false;
   if (file_->close_from_other_thread(status, patience_s, failed_case, message))
     say(fmt::format("{} closed ({}); go on with --resume {}", file_->path(), status, file_->path()));
   else
     say(fmt::format("{} not closed (it is being written); its finished blocks are kept: --resume {}",
                     file_->path(), file_->path()));
+  return true;
 }
 
 void Ending::on_signal(int signal_number) {
-  close("interrupted", 0.4, -1, "");
-  say(fmt::format("ended by signal {}", signal_number));
+  // Only the root has a file; and when one rank ends, the launcher signals all others, which have
+  // nothing to add.
+  if (close("interrupted", 0.4, -1, "")) say(fmt::format("ended by signal {}", signal_number));
 }
 
 void Ending::on_expired(const std::string& sentence) {

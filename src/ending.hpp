@@ -25,7 +25,8 @@ class Ending {
   void on_fatal(int rank, const std::string& message);
 
  private:
-  void close(const char* status, double patience_s, int failed_case, const std::string& message);
+  /// False when there is no file.
+  bool close(const char* status, double patience_s, int failed_case, const std::string& message);
   std::mutex mutex_;
   RunFile* file_ = nullptr;
   std::atomic<int> case_{-1};

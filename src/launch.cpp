@@ -197,7 +197,7 @@ int Run::agree_on_plan() {
     complain(e.what());
     return static_cast<int>(e.exit_code());
   }
-  facts_ = gather_places(session_);
+  facts_ = gather_places(session_, device);
   clock_ = measure_clock();
   std::string layout_text, plan_text;
   const int code = on_root(session_, [&] {
@@ -229,7 +229,7 @@ FileSpec Run::file_spec() const {
   spec.command_line = joined(line_.argv);
   spec.launch = {started_utc_, hosts_of(layout_), resume_.active ? "resume" : "first"};
   spec.environment_json = environment_text({facts_, verdict_.warnings, clock_, config_});
-  spec.rank_rows = rank_rows(facts_, layout_, plan_);
+  spec.rank_rows = rank_rows(facts_, plan_);
   for (const Case& c : plan_.cases)
     spec.cases.push_back(case_layout(c, layout_, resume_.first_case_id + c.id, resume_.launch));
   return spec;

@@ -57,6 +57,25 @@ void compare_ranks(const std::vector<RankFacts>& ranks, std::vector<std::string>
   }
 }
 
+// Two ranks on one GPU: by its UUID, so that ranks which each see one GPU as their number 0 are told
+// apart.
+void check_gpus(const std::vector<RankFacts>& ranks, const std::vector<std::string>& allow,
+                LaunchVerdict& verdict) {
+  std::map<std::string, std::size_t> owner;
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    const GpuDevice* gpu = gpu_of(ranks[r]);
+    if (gpu == nullptr) continue;
+    const auto [first, fresh] = owner.emplace(gpu->uuid, r);
+    if (fresh) continue;
+    const std::string text = sentence(
+        fmt::format("ranks {} and {} on {} share one GPU", first->second, r, ranks[r].host.host),
+        fmt::format("{} {}", gpu->name, gpu->uuid), "start one rank per GPU, or --allow shared-gpu");
+    if (!allowed(allow, "shared-gpu")) verdict.refused = text;
+    verdict.warnings.push_back(text);
+    return;
+  }
+}
+
 void check_cores(const std::vector<RankFacts>& ranks, const Plan& plan, LaunchVerdict& verdict) {
   int threads = 1;  // the most that all ranks use at once, and the most of any case
   int together = 1;
@@ -138,6 +157,7 @@ LaunchVerdict judge_launch(const std::vector<RankFacts>& ranks, const Plan& plan
   if (ranks[0].host.debug_build)
     verdict.warnings.emplace_back(
         "debug build: times are not the machine's; build with cmake --preset default");
+  check_gpus(ranks, allow, verdict);
   check_cores(ranks, plan, verdict);
   compare_ranks(ranks, verdict.warnings);
   return verdict;

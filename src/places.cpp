@@ -14,6 +14,8 @@ using nlohmann::json;
 
 std::string to_json(const RankFacts& f) {
   const HostFacts& h = f.host;
+  json gpus = json::array();
+  for (const GpuDevice& g : f.gpus) gpus.push_back({g.name, g.uuid, g.pci, g.memory_bytes});
   return json{{"host", h.host},
               {"pid", h.pid},
               {"cpus", h.cpus},
@@ -31,7 +33,8 @@ std::string to_json(const RankFacts& f) {
               {"comparable", f.comparable},
               {"mpi_init_s", f.mpi_init_s},
               {"node", f.node},
-              {"local_rank", f.local_rank}}
+              {"local_rank", f.local_rank},
+              {"gpus", gpus}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -56,6 +59,7 @@ RankFacts from_json(const std::string& text) {
   f.mpi_init_s = j.at("mpi_init_s");
   f.node = j.at("node");
   f.local_rank = j.at("local_rank");
+  for (const json& g : j.at("gpus")) f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3)});
   return f;
 }
 
@@ -68,8 +72,14 @@ int core_share(const RankFacts& rank, const std::map<std::pair<int, int>, int>& 
 
 }  // namespace
 
-std::vector<RankFacts> gather_places(const MpiSession& session) {
+const GpuDevice* gpu_of(const RankFacts& rank) {
+  return rank.gpus.empty() ? nullptr
+                           : &rank.gpus[static_cast<std::size_t>(rank.local_rank) % rank.gpus.size()];
+}
+
+std::vector<RankFacts> gather_places(const MpiSession& session, const std::string& device) {
   RankFacts own;
+  if (device == "cuda") own.gpus = probe_gpus().devices;
   own.host = read_host_facts();
   own.build_id = executable_build_id();
   own.comparable = comparable_facts();
@@ -135,7 +145,9 @@ std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Layout
     row.cpus = h.cpus;
     row.threads = threads;
     row.numa = h.numa;
-    row.device = layout.device == "cpu" ? h.cpu_model : layout.device;
+    const GpuDevice* gpu = gpu_of(ranks[i]);
+    row.device = gpu == nullptr ? h.cpu_model : gpu->name;
+    row.device_uuid = gpu == nullptr ? "" : gpu->uuid;
     row.memory_bytes = h.memory_available_bytes;
     row.network_switch = h.network_switch;
     rows.push_back(std::move(row));

@@ -7,6 +7,7 @@
 
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
+#include "device/gpu_module.hpp"
 #include "plan/plan.hpp"
 #include "record/provenance.hpp"
 #include "record/run_file.hpp"
@@ -20,10 +21,16 @@ struct RankFacts {
   std::vector<std::string> comparable;  ///< "name: value" lines that must agree across ranks
   double mpi_init_s = 0;
   int node = 0, local_rank = 0;
+  std::vector<GpuDevice> gpus;  ///< that this rank sees; empty on the CPU
 };
 
 /// @note Collective. All ranks' facts at the root, in rank order; empty elsewhere.
-std::vector<RankFacts> gather_places(const MpiSession& session);
+/// `device` cuda: GPUs are asked for too.
+std::vector<RankFacts> gather_places(const MpiSession& session, const std::string& device);
+
+/// The GPU of a rank: by local rank over those it sees (Slurm may show each rank its own alone); nullptr
+/// without any.
+const GpuDevice* gpu_of(const RankFacts& rank);
 
 /// Pure. `device` is resolved by the caller.
 Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& device);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What one case's samples say, rank by rank and sample by sample; read in pieces so that any size fits in memory."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,35 +11,46 @@ import pandas as pd
 
 from .load import Run
 from .samples import Samples
-from .stats import EMPTY, Interval, block_medians, column_half_widths, column_quantiles, median_interval
+from .stats import Interval, block_medians, column_half_widths, column_quantiles, median_interval
 
 RANK_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SAMPLE_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 PER_RANK = {"noop", "gemm", "fma", "triad", "conv2d", "infer"}
-RATE_KINDS = {"gemm": "flops", "fma": "flops", "pdgemm": "flops", "conv2d": "flops", "triad": "bytes", "noop": "time",
-              "collective": "time", "pairwise": "time"}
+RATE_KINDS = {
+    "gemm": "flops",
+    "fma": "flops",
+    "pdgemm": "flops",
+    "conv2d": "flops",
+    "triad": "bytes",
+    "noop": "time",
+    "collective": "time",
+    "pairwise": "time",
+}
 
 
 @dataclass
 class CaseStats:
     """Times are seconds per repetition, measured samples only unless said otherwise. p = participants."""
+
     id: int
-    kind: str                    # flops | bytes | time: what its rate is made of
+    kind: str  # flops | bytes | time: what its rate is made of
     distributed: bool
-    work: float                  # FLOP or bytes per repetition (per rank, or of all for distributed); NaN for time
-    ranks: np.ndarray            # [p] world ranks
-    hosts: np.ndarray            # [p]
-    blocks: np.ndarray           # [b] numbers of the blocks
-    rank_block_s: np.ndarray     # [b, p] block medians of each rank
-    rank_s: np.ndarray           # [p] medians
+    work: float  # FLOP or bytes per repetition (per rank, or of all for distributed); NaN for time
+    ranks: np.ndarray  # [p] world ranks
+    hosts: np.ndarray  # [p]
+    blocks: np.ndarray  # [b] numbers of the blocks
+    rank_block_s: np.ndarray  # [b, p] block medians of each rank
+    rank_s: np.ndarray  # [p] median of each rank's block medians
     rank_quantiles_s: np.ndarray  # [RANK_LEVELS, p]
-    rank_half_width: np.ndarray  # [p] relative half-width of each rank's interval; NaN with fewer than six blocks
-    time: Interval               # the case's time with its interval from block medians
-    sample_s: np.ndarray         # [SAMPLE_LEVELS, sample] over ranks, warm-ups included
-    sample_block: np.ndarray     # [sample]
-    sample_warm: np.ndarray      # [sample] is it a warm-up
-    repeats: int                 # median executions per sample
-    measured: int                # samples of the rank that has most
+    rank_half_width: (
+        np.ndarray
+    )  # [p] relative half-width of each rank's interval; NaN with fewer than six blocks
+    time: Interval  # the case's time, as docs/metrics.md defines it, with its interval
+    sample_s: np.ndarray  # [SAMPLE_LEVELS, sample] over ranks, warm-ups included
+    sample_block: np.ndarray  # [sample]
+    sample_warm: np.ndarray  # [sample] is it a warm-up
+    repeats: int  # median executions per sample
+    measured: int  # samples of the rank that has most
     traces: Dict[str, np.ndarray]  # "slowest", "median": [sample] of that rank, warm-ups included
 
     @property
@@ -76,7 +88,8 @@ def is_distributed(case: pd.Series) -> bool:
 
 
 def read_case(run: Run, case_id: int) -> CaseStats:
-    """Reads and reduces one case."""
+    """Reads and reduces one case. Its time is the median over blocks of: the median over ranks of their block medians
+    for per-rank cases; the block's median of the slowest rank of each sample for distributed ones."""
     case, samples = run.case(case_id), run.samples(case_id)
     hosts = run.hosts(int(case["launch"]))
     kind, distributed = rate_kind(case), is_distributed(case)
@@ -84,23 +97,33 @@ def read_case(run: Run, case_id: int) -> CaseStats:
     maxima, sample_s = _per_sample(samples)
     warm = _warm(samples)
     blocks = per_rank["blocks"]
-    rank_s = per_rank["quantiles"][RANK_LEVELS.index(0.5)]
+    rank_s = column_quantiles(per_rank["block_s"], (0.5,))[0]
     if distributed:
-        measured = np.where(warm, np.nan, maxima)
-        _, medians = block_medians(measured, samples.block)
-        time = median_interval(medians)
-        centre = float(np.nanmedian(measured)) if np.isfinite(measured).any() else float("nan")
+        time = median_interval(block_medians(np.where(warm, np.nan, maxima), samples.block)[1])
     else:
         time = median_interval(column_quantiles(per_rank["block_s"].T, (0.5,))[0])
-        centre = float(np.nanmedian(rank_s)) if np.isfinite(rank_s).any() else float("nan")
     stats = CaseStats(
-        id=case_id, kind=kind, distributed=distributed,
-        work={"flops": float(case["flops"]), "bytes": float(case["bytes_touched"])}.get(kind, float("nan")),
-        ranks=samples.ranks, hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
-        blocks=blocks, rank_block_s=per_rank["block_s"], rank_s=rank_s, rank_quantiles_s=per_rank["quantiles"],
-        rank_half_width=column_half_widths(per_rank["block_s"]), time=_centred(time, centre), sample_s=sample_s,
-        sample_block=np.asarray(samples.block), sample_warm=warm,
-        repeats=int(np.median(samples.repeats)) if samples.rows else 0, measured=int(per_rank["measured"]), traces={})
+        id=case_id,
+        kind=kind,
+        distributed=distributed,
+        work={"flops": float(case["flops"]), "bytes": float(case["bytes_touched"])}.get(
+            kind, float("nan")
+        ),
+        ranks=samples.ranks,
+        hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
+        blocks=blocks,
+        rank_block_s=per_rank["block_s"],
+        rank_s=rank_s,
+        rank_quantiles_s=per_rank["quantiles"],
+        rank_half_width=column_half_widths(per_rank["block_s"]),
+        time=time,
+        sample_s=sample_s,
+        sample_block=np.asarray(samples.block),
+        sample_warm=warm,
+        repeats=int(np.median(samples.repeats)) if samples.rows else 0,
+        measured=int(per_rank["measured"]),
+        traces={},
+    )
     for name, index in (("slowest", stats.slowest), ("median", stats.middle)):
         if index >= 0:
             stats.traces[name] = samples.seconds(columns=slice(index, index + 1))[:, 0]
@@ -111,15 +134,6 @@ def read_cases(run: Run) -> Dict[int, CaseStats]:
     """All cases that have samples."""
     found = ((int(case_id), run.samples(int(case_id)).rows) for case_id in run.cases["id"])
     return {case_id: read_case(run, case_id) for case_id, rows in found if rows}
-
-
-def _centred(time: Interval, centre: float) -> Interval:
-    """The interval around the median of all samples, widened if that lies outside the block medians used."""
-    if not np.isfinite(centre) or not time.count:
-        return EMPTY if not time.count else time
-    return Interval(centre, min(time.low, centre) if time.valid else time.low,
-                    max(time.high, centre) if time.valid else time.high, time.count, time.coverage,
-                    min(time.min, centre), max(time.max, centre))
 
 
 def _per_rank(samples: Samples) -> Dict[str, np.ndarray]:
@@ -133,8 +147,12 @@ def _per_rank(samples: Samples) -> Dict[str, np.ndarray]:
         quantiles.append(column_quantiles(seconds, RANK_LEVELS))
         block_s.append(block_medians(seconds, samples.block)[1])
         measured = max(measured, int(np.isfinite(seconds).sum(axis=0).max(initial=0)))
-    return {"blocks": blocks, "quantiles": np.concatenate(quantiles, axis=1),
-            "block_s": np.concatenate(block_s, axis=1), "measured": np.asarray(measured)}
+    return {
+        "blocks": blocks,
+        "quantiles": np.concatenate(quantiles, axis=1),
+        "block_s": np.concatenate(block_s, axis=1),
+        "measured": np.asarray(measured),
+    }
 
 
 def _per_sample(samples: Samples) -> tuple:

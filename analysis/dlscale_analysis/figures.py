@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The page's figures that compare cases, ranks and nodes. Each function returns SVG text; empty with nothing to show."""
+
 from __future__ import annotations
 
 from typing import List
@@ -9,12 +10,12 @@ import pandas as pd
 
 from .casestats import CaseStats
 from .overview import Overview
-from .svg import Scale, Svg, finite_range, text_width
+from .svg import Scale, Svg, finite_range, shortened, text_width
 from .units import percent, quantity, scale_of, span
 
 WIDTH = 1040
-MANY_RANKS = 200     # beyond these: bands of quantiles instead of one dot per rank
-NODE_LINES = 8       # clock drifts drawn one by one
+MANY_RANKS = 200  # beyond these: bands of quantiles instead of one dot per rank
+NODE_LINES = 8  # clock drifts drawn one by one
 
 
 def rate_bars(view: Overview, unit: str) -> str:
@@ -22,30 +23,40 @@ def rate_bars(view: Overview, unit: str) -> str:
     rows = view.cases[(view.cases["unit"] == unit) & np.isfinite(view.cases["rate"])]
     if rows.empty or unit == "s":
         return ""
-    left = min(300.0, 16 + max(text_width(f"{row.case}  {row.label}", 12.5) for row in rows.itertuples()))
+    left = min(
+        300.0, 16 + max(text_width(f"{row.case}  {row.label}", 12.5) for row in rows.itertuples())
+    )
     right, pitch, top = 300.0, 30, 8
     drawing = Svg(WIDTH, top + pitch * len(rows) + 42, f"Rate of each case in {unit}")
-    largest = float(np.nanmax(np.concatenate([rows["rate"], rows["high"].fillna(0), rows["roof_rate"].fillna(0)])))
+    largest = float(
+        np.nanmax(np.concatenate([rows["rate"], rows["high"].fillna(0), rows["roof_rate"].fillna(0)]))
+    )
     factor, name = scale_of(largest, unit)
     x = Scale(0, 1.03 * largest / factor, left, WIDTH - right)
     bottom = top + pitch * len(rows)
     drawing.x_axis(x, top, bottom, f"{name} per rank")
     for index, row in enumerate(rows.itertuples()):
         middle = top + pitch * (index + 0.5)
-        drawing.text(left - 10, middle + 4, f"{row.case}  {row.label}", "t", "end")
+        drawing.text(left - 10, middle + 4, shortened(f"{row.case}  {row.label}", left - 10), "t", "end")
         _one_bar(drawing, row, x, middle, factor, view.stats[row.case])
-        share = f"{percent(row.of_roof)} of {row.roof}" if row.roof else "roof" if row.role == "roof" else ""
+        share = (
+            f"{percent(row.of_roof)} of {row.roof}" if row.roof else "roof" if row.role == "roof" else ""
+        )
         drawing.text(WIDTH - right + 10, middle + 4, quantity(row.rate, unit, 4), "t v")
         drawing.text(WIDTH - right + 116, middle + 4, share, "t dim")
     return drawing.render()
 
 
-def _one_bar(drawing: Svg, row: object, x: Scale, middle: float, factor: float, stats: CaseStats) -> None:
+def _one_bar(
+    drawing: Svg, row: object, x: Scale, middle: float, factor: float, stats: CaseStats
+) -> None:
     tip = f"{row.label}: {quantity(row.rate, row.unit, 4)} {span(row.low, row.high, row.rate, row.unit)}"
     kind = "bar bad" if row.status == "failed" else "bar roof" if row.role == "roof" else "bar"
     drawing.rect(x(0), middle - 8, x(row.rate / factor) - x(0), 16, kind, tip, 2)
     if np.isfinite(row.roof_rate):
-        drawing.line(x(row.roof_rate / factor), middle - 12, x(row.roof_rate / factor), middle + 12, "roofline")
+        drawing.line(
+            x(row.roof_rate / factor), middle - 12, x(row.roof_rate / factor), middle + 12, "roofline"
+        )
     if np.isfinite(row.low):
         ends = x(row.low / factor), x(row.high / factor)
         drawing.line(ends[0], middle, ends[1], middle, "whisker")
@@ -53,7 +64,9 @@ def _one_bar(drawing: Svg, row: object, x: Scale, middle: float, factor: float, 
             drawing.line(end, middle - 4, end, middle + 4, "whisker")
     if len(stats.ranks) > 1 and not stats.distributed:
         slowest = stats.rate(row.slowest_s) / factor
-        drawing.dot(x(slowest), middle, 4, "slowest", f"slowest: rank {row.slowest_rank} ({row.slowest_host})")
+        drawing.dot(
+            x(slowest), middle, 4, "slowest", f"slowest: rank {row.slowest_rank} ({row.slowest_host})"
+        )
 
 
 def deviations(stats: CaseStats) -> np.ndarray:
@@ -64,8 +77,14 @@ def deviations(stats: CaseStats) -> np.ndarray:
 def comparable(view: Overview) -> List[CaseStats]:
     """The cases in which ranks can be compared with each other by their own times."""
     failed = set(view.cases.loc[view.cases["status"] == "failed", "case"])
-    return [stats for stats in view.stats.values() if not stats.distributed and stats.kind != "time"
-            and stats.id not in failed and np.isfinite(stats.rank_s).sum() > 1]
+    return [
+        stats
+        for stats in view.stats.values()
+        if not stats.distributed
+        and stats.kind != "time"
+        and stats.id not in failed
+        and np.isfinite(stats.rank_s).sum() > 1
+    ]
 
 
 def rank_strips(view: Overview) -> str:
@@ -81,12 +100,18 @@ def rank_strips(view: Overview) -> str:
     everything = np.concatenate([100 * deviations(stats) for stats in shown])
     everything = everything[np.isfinite(everything)]
     reach = max(2.0, float(np.abs(everything).max()))
-    x = Scale(max(-reach, min(-2.0, everything.min() * 1.1)), min(reach, 100.0) * 1.08, left, WIDTH - 150)
-    drawing.x_axis(x, top, bottom, "time per repetition against the median rank (right = slower)", 7, " %")
+    x = Scale(
+        max(-reach, min(-2.0, everything.min() * 1.1)), min(reach, 100.0) * 1.08, left, WIDTH - 150
+    )
+    drawing.x_axis(
+        x, top, bottom, "time per repetition against the median rank (right = slower)", 7, " %"
+    )
     drawing.line(x(0), top, x(0), bottom, "zero")
     for index, stats in enumerate(shown):
         middle = top + pitch * (index + 0.5)
-        drawing.text(left - 10, middle + 4, f"{stats.id}  {labels[stats.id]}", "t", "end")
+        drawing.text(
+            left - 10, middle + 4, shortened(f"{stats.id}  {labels[stats.id]}", left - 10), "t", "end"
+        )
         _one_strip(drawing, view, stats, x, middle)
     return drawing.render()
 
@@ -98,8 +123,14 @@ def _one_strip(drawing: Svg, view: Overview, stats: CaseStats, x: Scale, middle:
     if known.sum() > MANY_RANKS and (known & ~named).any():
         for low, high, kind in ((0.001, 0.999, "q1"), (0.05, 0.95, "q2"), (0.25, 0.75, "q3")):
             ends = np.quantile(away[known & ~named], (low, high))
-            drawing.rect(x.clamp(ends[0]), middle - 8, max(1.0, x.clamp(ends[1]) - x.clamp(ends[0])), 16, f"band {kind}",
-                         f"{percent(high - low, 1)} of the ranks: {ends[0]:+.1f} % to {ends[1]:+.1f} %")
+            drawing.rect(
+                x.clamp(ends[0]),
+                middle - 8,
+                max(1.0, x.clamp(ends[1]) - x.clamp(ends[0])),
+                16,
+                f"band {kind}",
+                f"{percent(high - low, 1)} of the ranks: {ends[0]:+.1f} % to {ends[1]:+.1f} %",
+            )
         drawing.line(x(0), middle - 9, x(0), middle + 9, "median")
     else:
         offset = np.array([(-6, -2, 2, 6)[rank % 4] for rank in stats.ranks])
@@ -109,7 +140,12 @@ def _one_strip(drawing: Svg, view: Overview, stats: CaseStats, x: Scale, middle:
     drawing.dots([(x.clamp(away[i]), middle) for i in marked[:2000]], "dots slowrank")
     if marked.size:
         worst = marked[np.argmax(away[marked])]
-        drawing.text(x.clamp(away[worst]) + 8, middle + 4, f"rank {stats.ranks[worst]} ({stats.hosts[worst]})", "t warn")
+        drawing.text(
+            x.clamp(away[worst]) + 8,
+            middle + 4,
+            f"rank {stats.ranks[worst]} ({stats.hosts[worst]})",
+            "t warn",
+        )
 
 
 def noop_ranks(view: Overview, stats: CaseStats) -> str:
@@ -136,14 +172,21 @@ def noop_ranks(view: Overview, stats: CaseStats) -> str:
     thin = thin[:: max(1, thin.size // 2000)]
     drawing.dots([(x(stats.ranks[known[i]]), y.clamp(values[i])) for i in thin], "dots rank")
     for i in np.flatnonzero(named)[:20]:
-        drawing.dot(x(stats.ranks[known[i]]), y.clamp(values[i]), 4, "slowest",
-                    f"rank {stats.ranks[known[i]]} ({stats.hosts[known[i]]}): {quantity(seconds[known[i]], 's')}")
+        drawing.dot(
+            x(stats.ranks[known[i]]),
+            y.clamp(values[i]),
+            4,
+            "slowest",
+            f"rank {stats.ranks[known[i]]} ({stats.hosts[known[i]]}): {quantity(seconds[known[i]], 's')}",
+        )
     return drawing.render()
 
 
 def clock_drift(clocks: pd.DataFrame) -> str:
     """How each node's clock offset moved since its first measurement, with the error of each measurement."""
-    nodes = [rows.sort_values("at_ns") for node, rows in clocks.groupby("node") if len(rows) > 1 and node != 0]
+    nodes = [
+        rows.sort_values("at_ns") for node, rows in clocks.groupby("node") if len(rows) > 1 and node != 0
+    ]
     if not nodes:
         return ""
     start = int(clocks["at_ns"].min())
@@ -158,13 +201,19 @@ def clock_drift(clocks: pd.DataFrame) -> str:
     drawing.y_axis(y, 66, WIDTH - 110, "µs")
     drawing.x_axis(x, 205, 205, "seconds since the first measurement")
     for i in order:
-        points = [(x((at - start) / 1e9), y.clamp(move)) for at, move in zip(nodes[i]["at_ns"], moves[i])]
+        points = [
+            (x((at - start) / 1e9), y.clamp(move)) for at, move in zip(nodes[i]["at_ns"], moves[i])
+        ]
         drawing.polyline(points, f"series s{largest.index(i) % 6}" if i in largest else "series faint")
         if i in largest:
             for (px, py), error in zip(points, nodes[i]["error_ns"] / 1e3):
                 half = abs(y(0) - y(error))
                 drawing.line(px, py - half, px, py + half, f"series thin s{largest.index(i) % 6}")
-    _end_labels(drawing, [(y.clamp(moves[i][-1]), f"node {int(nodes[i]['node'].iloc[0])}") for i in largest], WIDTH - 102)
+    _end_labels(
+        drawing,
+        [(y.clamp(moves[i][-1]), f"node {int(nodes[i]['node'].iloc[0])}") for i in largest],
+        WIDTH - 102,
+    )
     return drawing.render()
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One self-contained HTML page: style, drawings and text inline, nothing fetched."""
+
 from __future__ import annotations
 
 import json
@@ -12,25 +13,37 @@ import pandas as pd
 from markupsafe import Markup
 
 from . import figures, timeline, units
-from .overview import Overview
+from .overview import Overview, harness_shares
 from .summary import target_interval
 
-SLOWEST = 20         # ranks listed per run
-RANKS = 64           # rows of the ranks table
-HOSTS = 32           # rows of the table of hosts
-HOST_CASES = 14      # its columns
+SLOWEST = 20  # ranks listed per run
+RANKS = 64  # rows of the ranks table
+HOSTS = 32  # rows of the table of hosts
+HOST_CASES = 14  # its columns
 
 
 def write_html(path: str, views: List[Overview]) -> int:
     """Writes the page and returns its size in bytes."""
     here = Path(__file__).parent
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(str(here)), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update(quantity=units.quantity, percent=units.percent, signed=units.signed_percent,
-                               plural=units.plural, gib=units.gibibytes)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(str(here)),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        quantity=units.quantity,
+        percent=units.percent,
+        signed=units.signed_percent,
+        plural=units.plural,
+        gib=units.gibibytes,
+    )
     text = environment.get_template("report.html.j2").render(
-        style=Markup((here / "report.css").read_text(encoding="utf-8")), span=units.span,
-        sections=[section(view, index) for index, view in enumerate(views)])
+        style=Markup((here / "report.css").read_text(encoding="utf-8")),
+        span=units.span,
+        sections=[section(view, index) for index, view in enumerate(views)],
+    )
     data = text.encode("utf-8")
     Path(path).write_bytes(data)
     return len(data)
@@ -42,39 +55,86 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
     labels = cases.set_index("case")["label"]
     noop = [stats for stats in view.stats.values() if run.case(stats.id)["workload"] == "noop"]
     return {
-        "anchor": f"run{index}", "view": view, "run": run, "name": Path(run.path).name,
+        "anchor": f"run{index}",
+        "view": view,
+        "run": run,
+        "name": Path(run.path).name,
         "cases": [row for _, row in cases.iterrows()],
-        "problems": [row for _, row in cases.iterrows()
-                     if row["status"] in ("failed", "skipped") or row["check_passed"] == 0],
+        "problems": [
+            row
+            for _, row in cases.iterrows()
+            if row["status"] in ("failed", "skipped") or row["check_passed"] == 0
+        ],
         "target": target_interval(run),
-        "bars": [(title, Markup(text)) for title, text in (
-            ("Arithmetic", figures.rate_bars(view, "FLOP/s")), ("Memory", figures.rate_bars(view, "B/s"))) if text],
-        "strips": Markup(figures.rank_strips(view)), "many": len(run.ranks) > figures.MANY_RANKS,
-        "slowest": slowest_rows(view), "hosts": host_table(view),
-        "samples": [(stats.id, labels[stats.id], Markup(timeline.sample_figure(
-            stats, labels[stats.id], run.case(stats.id)["occupancy"] == "alone")),
-                     cases.loc[cases["case"] == stats.id].iloc[0]) for stats in view.stats.values()],
-        "noop": [(stats, cases.loc[cases["case"] == stats.id].iloc[0], Markup(figures.noop_ranks(view, stats)))
-                 for stats in noop],
-        "harness": harness_rows(view), "clocks": Markup(figures.clock_drift(run.clocks)),
+        "bars": [
+            (title, Markup(text))
+            for title, text in (
+                ("Arithmetic", figures.rate_bars(view, "FLOP/s")),
+                ("Memory", figures.rate_bars(view, "B/s")),
+            )
+            if text
+        ],
+        "strips": Markup(figures.rank_strips(view)),
+        "many": len(run.ranks) > figures.MANY_RANKS,
+        "slowest": slowest_rows(view),
+        "hosts": host_table(view),
+        "samples": [
+            (
+                stats.id,
+                labels[stats.id],
+                Markup(
+                    timeline.sample_figure(
+                        stats, labels[stats.id], run.case(stats.id)["occupancy"] == "alone"
+                    )
+                ),
+                cases.loc[cases["case"] == stats.id].iloc[0],
+            )
+            for stats in view.stats.values()
+        ],
+        "noop": [
+            (
+                stats,
+                cases.loc[cases["case"] == stats.id].iloc[0],
+                Markup(figures.noop_ranks(view, stats)),
+            )
+            for stats in noop
+        ],
+        "harness": harness_shares(cases)[:3],
+        "clocks": Markup(figures.clock_drift(run.clocks)),
         "clock_rows": clock_rows(run.clocks),
         "environment": [json.dumps(facts, indent=2, ensure_ascii=False) for facts in run.environment],
         "facts": [facts_of(facts) for facts in run.environment],
-        "ranks": [row for _, row in run.ranks.head(RANKS).iterrows()], "rank_count": len(run.ranks)}
+        "ranks": [row for _, row in run.ranks.head(RANKS).iterrows()],
+        "rank_count": len(run.ranks),
+    }
 
 
 def slowest_rows(view: Overview) -> List[Dict[str, Any]]:
     """The ranks slowest over all per-rank cases, by the median of their deviations; named ones are marked."""
-    columns = [pd.Series(figures.deviations(stats), index=stats.ranks) for stats in figures.comparable(view)]
+    columns = [
+        pd.Series(figures.deviations(stats), index=stats.ranks) for stats in figures.comparable(view)
+    ]
     if not columns:
         return []
     table = pd.concat(columns, axis=1)
     order = table.median(axis=1).sort_values(ascending=False).head(SLOWEST)
     named = {rank.rank for rank in view.slow}
-    hosts = view.run.hosts(int(view.run.ranks["launch"].max())) if len(view.run.ranks) else pd.Series(dtype=object)
-    return [{"rank": int(rank), "host": str(hosts.get(rank, "?")), "median": float(value),
-             "largest": float(table.loc[rank].max()), "cases": int(table.loc[rank].notna().sum()),
-             "named": rank in named} for rank, value in order.items()]
+    hosts = (
+        view.run.hosts(int(view.run.ranks["launch"].max()))
+        if len(view.run.ranks)
+        else pd.Series(dtype=object)
+    )
+    return [
+        {
+            "rank": int(rank),
+            "host": str(hosts.get(rank, "?")),
+            "median": float(value),
+            "largest": float(table.loc[rank].max()),
+            "cases": int(table.loc[rank].notna().sum()),
+            "named": rank in named,
+        }
+        for rank, value in order.items()
+    ]
 
 
 def host_table(view: Overview) -> Dict[str, Any]:
@@ -83,16 +143,21 @@ def host_table(view: Overview) -> Dict[str, Any]:
     shown = figures.comparable(view)
     if not shown or view.run.ranks["host"].nunique() < 2:
         return {}
-    table = pd.DataFrame({stats.id: pd.Series(figures.deviations(stats)).groupby(stats.hosts).median()
-                          for stats in shown})
+    table = pd.DataFrame(
+        {stats.id: pd.Series(figures.deviations(stats)).groupby(stats.hosts).median() for stats in shown}
+    )
     total = len(table)
     if total > HOSTS:
         table = table.loc[table.median(axis=1).sort_values(ascending=False).index[:HOSTS]]
     kept = list(table.columns[:HOST_CASES])
     labels = view.cases.set_index("case")["label"]
     rows = [(host, [(value, heat(value)) for value in table.loc[host, kept]]) for host in table.index]
-    return {"cases": [(case, labels[case]) for case in kept], "rows": rows, "total": total,
-            "more_cases": len(table.columns) - len(kept)}
+    return {
+        "cases": [(case, labels[case]) for case in kept],
+        "rows": rows,
+        "total": total,
+        "more_cases": len(table.columns) - len(kept),
+    }
 
 
 def heat(value: float) -> str:
@@ -103,20 +168,6 @@ def heat(value: float) -> str:
     return f"{'slower' if value > 0 else 'faster'}{step}" if step else "quiet"
 
 
-def harness_rows(view: Overview) -> List[Dict[str, Any]]:
-    """Share of the harness's own cost in a sample of each case, largest first."""
-    cases = view.cases
-    noop = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
-    rows = []
-    for _, row in cases[np.isfinite(cases["median_s"]) & (cases["workload"] != "noop")].iterrows():
-        own = noop.loc[noop["launch"] == row["launch"], "median_s"]
-        if len(own):
-            sample = row["median_s"] * max(1, row["repeats"])
-            rows.append({"label": f"{row['case']}  {row['label']}", "sample_s": sample, "repeats": row["repeats"],
-                         "share": float(own.iloc[0]) / sample})
-    return sorted(rows, key=lambda entry: -entry["share"])[:5]
-
-
 def clock_rows(clocks: pd.DataFrame) -> List[Dict[str, Any]]:
     """Per node: offset, its drift in parts per million, the error; those that drift most."""
     rows = []
@@ -124,9 +175,18 @@ def clock_rows(clocks: pd.DataFrame) -> List[Dict[str, Any]]:
         lines = lines.sort_values("at_ns")
         took = float(lines["at_ns"].iloc[-1] - lines["at_ns"].iloc[0])
         moved = float(lines["offset_ns"].iloc[-1] - lines["offset_ns"].iloc[0])
-        rows.append({"launch": launch, "node": node, "count": len(lines), "offset_s": lines["offset_ns"].iloc[0] / 1e9,
-                     "moved_s": moved / 1e9, "ppm": 1e6 * moved / took if took > 0 else float("nan"),
-                     "rtt_s": lines["min_rtt_ns"].median() / 1e9, "error_s": lines["error_ns"].max() / 1e9})
+        rows.append(
+            {
+                "launch": launch,
+                "node": node,
+                "count": len(lines),
+                "offset_s": lines["offset_ns"].iloc[0] / 1e9,
+                "moved_s": moved / 1e9,
+                "ppm": 1e6 * moved / took if took > 0 else float("nan"),
+                "rtt_s": lines["min_rtt_ns"].median() / 1e9,
+                "error_s": lines["error_ns"].max() / 1e9,
+            }
+        )
     return sorted(rows, key=lambda entry: -abs(entry["moved_s"]))[:12]
 
 

@@ -4,6 +4,7 @@
 A running file, one whose writer was killed, and a finished one are opened alike. Sample arrays are read when asked
 for, and only the rows and columns asked for.
 """
+
 from __future__ import annotations
 
 import json
@@ -19,18 +20,67 @@ from .samples import Samples
 SCHEMA_VERSION = 1  # the newest this reader understands
 
 CASE_COLUMNS: Dict[str, Any] = {  # column → what it holds where a file lacks it
-    "id": -1, "launch": 0, "order": 0, "series": "", "role": "", "workload": "", "variant": "", "device": "",
-    "dtype": "", "occupancy": "", "placement": "", "ranks": 0, "threads": 0, "engine": "", "params": "",
-    "flops": np.nan, "bytes_touched": np.nan, "bytes_sent": np.nan, "memory_bytes": np.nan, "status": "",
-    "stop_reason": "", "blocks": 0, "samples": 0, "warmup": 0, "repeats": 0, "mode": "", "median_s": np.nan,
-    "low_s": np.nan, "high_s": np.nan, "check_error": np.nan, "check_tolerance": np.nan, "check_passed": -1,
-    "results": "", "message": "", "repro": ""}
+    "id": -1,
+    "launch": 0,
+    "order": 0,
+    "series": "",
+    "role": "",
+    "workload": "",
+    "variant": "",
+    "device": "",
+    "dtype": "",
+    "occupancy": "",
+    "placement": "",
+    "ranks": 0,
+    "threads": 0,
+    "engine": "",
+    "params": "",
+    "flops": np.nan,
+    "bytes_touched": np.nan,
+    "bytes_sent": np.nan,
+    "memory_bytes": np.nan,
+    "status": "",
+    "stop_reason": "",
+    "blocks": 0,
+    "samples": 0,
+    "warmup": 0,
+    "repeats": 0,
+    "mode": "",
+    "median_s": np.nan,
+    "low_s": np.nan,
+    "high_s": np.nan,
+    "check_error": np.nan,
+    "check_tolerance": np.nan,
+    "check_passed": -1,
+    "results": "",
+    "message": "",
+    "repro": "",
+}
 RANK_COLUMNS: Dict[str, Any] = {
-    "launch": 0, "rank": 0, "host": "", "local_rank": 0, "pid": 0, "cpus": "", "threads": 0, "numa": -1, "device": "",
-    "device_uuid": "", "memory_bytes": 0, "switch": ""}
+    "launch": 0,
+    "rank": 0,
+    "host": "",
+    "local_rank": 0,
+    "pid": 0,
+    "cpus": "",
+    "threads": 0,
+    "numa": -1,
+    "device": "",
+    "device_uuid": "",
+    "memory_bytes": 0,
+    "switch": "",
+}
 LAUNCH_COLUMNS: Dict[str, Any] = {"launch": 0, "started": "", "hosts": "", "reason": ""}
 CLOCK_COLUMNS: Dict[str, Any] = {
-    "launch": 0, "case": -1, "block": -1, "node": 0, "offset_ns": 0, "min_rtt_ns": 0, "error_ns": 0, "at_ns": 0}
+    "launch": 0,
+    "case": -1,
+    "block": -1,
+    "node": 0,
+    "offset_ns": 0,
+    "min_rtt_ns": 0,
+    "error_ns": 0,
+    "at_ns": 0,
+}
 
 
 class RunFileError(Exception):
@@ -50,7 +100,9 @@ def load(path: Union[str, Path]) -> "Run":
         raise
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         handle.close()
-        raise RunFileError(f"{name}: the file is damaged or no dlscale run file ({_first_line(error)})") from error
+        raise RunFileError(
+            f"{name}: the file is damaged or no dlscale run file ({_first_line(error)})"
+        ) from error
 
 
 class Run:
@@ -62,10 +114,14 @@ class Run:
         self.attrs: Dict[str, Any] = {name: _plain(value) for name, value in handle.attrs.items()}
         version = self.attrs.get("schema_version")
         if not isinstance(version, int) or "cases" not in handle:
-            raise RunFileError(f"{path}: this HDF5 file was not written by dlscale (no schema_version or no /cases)")
+            raise RunFileError(
+                f"{path}: this HDF5 file was not written by dlscale (no schema_version or no /cases)"
+            )
         if version > SCHEMA_VERSION:
-            raise RunFileError(f"{path}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this "
-                               "reader understands; use the analysis of the dlscale that wrote it")
+            raise RunFileError(
+                f"{path}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this "
+                "reader understands; use the analysis of the dlscale that wrote it"
+            )
         self.status: str = self._text("status") or "unknown"
         self.job_text = self._text("input/job")
         self.resolved_text = self._text("input/resolved")
@@ -74,7 +130,9 @@ class Run:
         self.cases["params"] = [_json_object(text) for text in self.cases["params"]]
         self.cases["results"] = [_json_object(text) for text in self.cases["results"]]
         self.ranks = self._table("system/ranks", RANK_COLUMNS, outer="launch")
-        self.ranks = self.ranks[self.ranks["host"] != ""].reset_index(drop=True)  # rows a smaller launch left empty
+        self.ranks = self.ranks[self.ranks["host"] != ""].reset_index(
+            drop=True
+        )  # rows a smaller launch left empty
         self.launches = self._table("system/launches", LAUNCH_COLUMNS)
         self.clocks = self._table("system/clocks", CLOCK_COLUMNS)
         self.environment = self._environment()
@@ -107,11 +165,13 @@ class Run:
         try:
             return Samples(case_id, group)
         except (OSError, RuntimeError) as error:
-            raise RunFileError(f"{self.path}: the samples of case {case_id} can't be read "
-                               f"({_first_line(error)})") from error
+            raise RunFileError(
+                f"{self.path}: the samples of case {case_id} can't be read " f"({_first_line(error)})"
+            ) from error
 
-    def tables(self, cases: Optional[Sequence[int]] = None, measured: bool = False,
-               rows: int = 1_000_000) -> Iterator[pd.DataFrame]:
+    def tables(
+        self, cases: Optional[Sequence[int]] = None, measured: bool = False, rows: int = 1_000_000
+    ) -> Iterator[pd.DataFrame]:
         """Like table(), in pieces of about `rows` rows, so that any file fits in memory."""
         for case_id in self.cases["id"] if cases is None else cases:
             hosts = self.hosts(int(self.case(int(case_id))["launch"]))
@@ -143,24 +203,30 @@ class Run:
             frame[outer] = np.repeat(np.arange(data.shape[0]), data.shape[1])
         for column, default in columns.items():
             if column not in frame:
-                frame[column] = pd.Series([default] * len(frame), index=frame.index,
-                                          dtype=object if isinstance(default, str) else type(default))
+                frame[column] = pd.Series(
+                    [default] * len(frame),
+                    index=frame.index,
+                    dtype=object if isinstance(default, str) else type(default),
+                )
         return frame[list(columns) + [column for column in frame if column not in columns]]
 
 
 def _open(path: str) -> h5py.File:
-    """SWMR first: it opens running and cut-off files; a file of an older format version opens plainly. Without a
+    """Plainly first, which checks that a finished file is whole (with SWMR reading HDF5 1.14 searches one that lost
+    its end without end); the mark of a running or killed writer makes that fail, and then SWMR opens it. Without a
     lock, which a reader does not need and which would stand in the way of a resume."""
     if not h5py.is_hdf5(path):
         raise RunFileError(f"{path}: this is not an HDF5 file")
     reason: Exception = OSError("unknown")
-    for options in ({"swmr": True, "locking": False}, {"swmr": True}, {"locking": False}, {}):
+    for options in ({"locking": False}, {}, {"swmr": True, "locking": False}, {"swmr": True}):
         try:
             return h5py.File(path, "r", **options)
         except (TypeError, ValueError):  # an h5py or HDF5 without the locking switch
             continue
         except OSError as error:
             reason = error
+            if "truncated" in str(error):
+                break
     raise RunFileError(f"{path}: the file can't be opened ({_first_line(reason)})")
 
 

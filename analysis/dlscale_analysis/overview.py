@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One run judged as a whole: verdict, headline numbers, warnings. What terminal, HTML and CSV show comes from here."""
+
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pandas as pd
 
 from .casestats import CaseStats, read_cases
 from .load import Run
+from .places import crowded_ranks, oversubscribed, unbound_hosts, writer_alive
 from .slow import SlowHost, SlowRank, find, slow_hosts, slow_ranks
 from .summary import summarise, target_interval
 from .units import percent, plural, quantity, span
@@ -22,6 +23,7 @@ LARGE_NOOP_SHARE = 0.01  # of a sample, from which the harness's own cost is wor
 @dataclass
 class Tile:
     """One headline number."""
+
     title: str
     value: str
     detail: str = ""
@@ -31,12 +33,13 @@ class Tile:
 @dataclass
 class Overview:
     """Everything a report shows of one run."""
+
     run: Run
     stats: Dict[int, CaseStats]
-    cases: pd.DataFrame      # summary.summarise()
-    findings: pd.DataFrame   # slow.find()
+    cases: pd.DataFrame  # summary.summarise()
+    findings: pd.DataFrame  # slow.find()
     slow: List[SlowRank]
-    hosts: List[SlowHost]    # those all of whose ranks are slow
+    hosts: List[SlowHost]  # those all of whose ranks are slow
     warnings: List[str] = field(default_factory=list)
     verdict: str = ""
     level: str = "good"
@@ -72,11 +75,15 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     parts += [f"{plural(wrong, 'check')} failed"] if wrong else []
     parts += [f"{skipped} skipped"] if skipped else []
     parts.append(f"{plural(len(view.slow), 'slow rank')}" if view.slow else "no slow rank found")
+    parts += [plural(len(view.warnings), "warning")] if view.warnings else []
     level = "warn" if skipped or view.slow or view.warnings else "good"
     level = "warn" if view.run.status != "completed" else level
     if failed or wrong or view.run.status == "failed":
         level = "bad"
-    return f"{view.run.status}: " + ", ".join(parts), level
+    status = view.run.status
+    if status == "running" and not writer_alive(view.run):
+        status = "cut off (it says running, but its writer is gone)"
+    return f"{status}: " + ", ".join(parts), level
 
 
 def _tiles(view: Overview) -> List[Tile]:
@@ -84,35 +91,61 @@ def _tiles(view: Overview) -> List[Tile]:
     run, cases = view.run, view.cases
     latest = run.ranks[run.ranks["launch"] == run.ranks["launch"].max()] if len(run.ranks) else run.ranks
     threads = sorted(set(latest["threads"].astype(int))) if len(latest) else []
-    detail = f"on {plural(latest['host'].nunique(), 'node')}, {'/'.join(map(str, threads))} threads per rank"
+    per_rank = "1 thread" if threads == [1] else f"{'/'.join(map(str, threads))} threads"
+    detail = f"on {plural(latest['host'].nunique(), 'node')}, {per_rank} per rank"
     tiles = [Tile("Size", plural(len(latest), "rank"), detail if len(latest) else "")]
     judged = cases[cases["check_passed"] >= 0]
     good = int((judged["check_passed"] == 1).sum())
-    tiles.append(Tile("Checks passed", f"{good} of {len(judged)}", "",
-                      "good" if good == len(judged) and good else "bad" if good < len(judged) else ""))
+    tiles.append(
+        Tile(
+            "Checks passed",
+            f"{good} of {len(judged)}",
+            "",
+            "good" if good == len(judged) and good else "bad" if good < len(judged) else "",
+        )
+    )
     for title, workload in (("GEMM", "gemm"), ("Memory bandwidth", "triad")):
         tiles += [_rate_tile(view, title, row) for row in _headline(cases, workload)]
     shared = cases[np.isfinite(cases["sharing"])]
     if len(shared):
         row = shared.loc[shared["sharing"].idxmin()]
-        tiles.append(Tile("Sharing, worst", f"{row['sharing']:.3f}",
-                          f"{row['label'].replace(' together', '')}: rate together / alone "
-                          + span(row["sharing_low"], row["sharing_high"], 1.0, "")))
+        tiles.append(
+            Tile(
+                "Sharing, worst",
+                f"{row['sharing']:.3f}",
+                f"{row['label']}: rate together / alone "
+                + span(row["sharing_low"], row["sharing_high"], 1.0, ""),
+            )
+        )
     noop = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
     if len(noop):
         row = noop.iloc[0]
-        tiles.append(Tile("Harness per sample", quantity(row["median_s"], "s"),
-                          f"slowest rank {quantity(row['slowest_s'], 's')}"))
+        tiles.append(
+            Tile(
+                "No-op (the harness)",
+                quantity(row["median_s"], "s"),
+                f"per {'repetition' if row['repeats'] > 1 else 'sample'}; slowest rank "
+                f"{quantity(row['slowest_s'], 's')}",
+            )
+        )
     named = len(view.slow)
     worst = (view.hosts or view.slow_alone or [None])[0]
-    tiles.append(Tile("Slow ranks", str(named), worst.sentence() if worst else "none beyond 3 % and 5 MADs",
-                      "warn" if named else "good"))
+    tiles.append(
+        Tile(
+            "Slow ranks",
+            str(named),
+            worst.sentence() if worst else "none beyond 3 % and 5 MADs",
+            "warn" if named else "good",
+        )
+    )
     return tiles
 
 
 def _headline(cases: pd.DataFrame, workload: str) -> List[pd.Series]:
     """For each dtype the completed case with the most work per time, all ranks at once where there is such a case."""
-    rows = cases[(cases["workload"] == workload) & np.isfinite(cases["rate"]) & (cases["status"] != "failed")]
+    rows = cases[
+        (cases["workload"] == workload) & np.isfinite(cases["rate"]) & (cases["status"] != "failed")
+    ]
     if (rows["occupancy"] == "together").any():
         rows = rows[rows["occupancy"] == "together"]
     return [group.loc[group["rate"].idxmax()] for _, group in rows.groupby("dtype")][:2]
@@ -122,13 +155,26 @@ def _rate_tile(view: Overview, title: str, row: pd.Series) -> Tile:
     """Rate per node: the sum of its ranks, when all work together; else per rank."""
     stats = view.stats[int(row["case"])]
     roof = f", {percent(row['of_roof'])} of {row['roof']}" if row["roof"] else ""
-    detail = row["label"].replace(f" {row['dtype']}", "")
-    if row["occupancy"] == "together" and not stats.distributed:
+    whole = (
+        row["occupancy"] == "together"
+        and not stats.distributed
+        and not oversubscribed(view.run).get(row["launch"])
+    )
+    title += " per node" if whole else " per rank"
+    title += f", {row['dtype']}" if row["dtype"] else ""
+    detail = row["label"]
+    if whole:
         nodes = pd.Series(stats.work / stats.rank_s).groupby(stats.hosts).sum()
-        return Tile(f"{title} per node, {row['dtype']}", quantity(float(nodes.median()), row["unit"]),
-                    f"slowest {quantity(float(nodes.min()), row['unit'])} ({nodes.idxmin()}){roof}; {detail}")
-    return Tile(f"{title} per rank, {row['dtype']}", quantity(row["rate"], row["unit"]),
-                f"slowest {quantity(stats.rate(row['slowest_s']), row['unit'])}{roof}; {detail}")
+        return Tile(
+            title,
+            quantity(float(nodes.median()), row["unit"]),
+            f"slowest {quantity(float(nodes.min()), row['unit'])} ({nodes.idxmin()}){roof}; {detail}",
+        )
+    return Tile(
+        title,
+        quantity(row["rate"], row["unit"]),
+        f"slowest {quantity(stats.rate(row['slowest_s']), row['unit'])}{roof}; {detail}",
+    )
 
 
 def _warnings(view: Overview) -> List[str]:
@@ -136,17 +182,25 @@ def _warnings(view: Overview) -> List[str]:
     run, cases = view.run, view.cases
     texts = _recorded(run) + _mixed(run) + _placement(run)
     if run.status not in ("completed", "running"):
-        texts.append(f"the run's status is '{run.status}': the cases not completed lack blocks or are missing")
-    for _, row in cases[cases["unconverged"] > 0].iterrows():
-        if row["workload"] != "noop":
-            texts.append(f"case {row['case']} ({row['label']}): {plural(int(row['unconverged']), 'rank')} of "
-                         f"{row['ranks']} with an interval wider than ±{percent(target_interval(run))} "
-                         f"(stopped: {row['stop_reason'] or 'unknown'})")
+        texts.append(
+            f"the run's status is '{run.status}': the cases not completed lack blocks or are missing"
+        )
+    wide = cases[(cases["unconverged"] > 0) & (cases["workload"] != "noop")]
+    for reason, rows in wide.groupby("stop_reason"):
+        listed = ", ".join(
+            f"{row.case} ({row.unconverged} of {row.ranks})" for row in rows.head(12).itertuples()
+        )
+        texts.append(
+            f"{plural(len(rows), 'case')} with ranks whose interval is wider than ±{percent(target_interval(run))} "
+            f"(stopped: {reason or 'unknown'}): {listed}{', …' if len(rows) > 12 else ''}"
+        )
     for _, row in cases[cases["samples"] > 0].iterrows():
         if 0 < row["blocks"] < 6:
-            texts.append(f"case {row['case']} ({row['label']}): {plural(int(row['blocks']), 'block')}, fewer than six: "
-                         "a spread, no interval")
-        if row["stop_reason"] == "unsteady":
+            texts.append(
+                f"case {row['case']} ({row['label']}): {plural(int(row['blocks']), 'block')}, fewer than six: "
+                "a spread, no interval"
+            )
+        if run.case(row["case"])["results"].get("warm_up") == "unsteady":
             texts.append(f"case {row['case']} ({row['label']}): no steady state within the warm-up")
     texts += _harness(cases)
     return list(dict.fromkeys(texts))
@@ -154,14 +208,31 @@ def _warnings(view: Overview) -> List[str]:
 
 def _harness(cases: pd.DataFrame) -> List[str]:
     """Cases whose samples are so short that the harness's own cost shows."""
-    noop = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
-    texts = []
+    return [
+        f"case {row['case']} ({row['label']}): the harness's own cost is {percent(share, 1)} of its time"
+        for row, share in harness_shares(cases)
+        if share > LARGE_NOOP_SHARE
+    ]
+
+
+def harness_shares(cases: pd.DataFrame) -> List[Tuple[pd.Series, float]]:
+    """Each measured case with the share of its time that the harness itself takes, largest first. A no-op measured in
+    repeats gives the cost of a repetition, one without gives that of a sample."""
+    shares = []
+    noops = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
     for _, row in cases[np.isfinite(cases["median_s"]) & (cases["workload"] != "noop")].iterrows():
-        own = noop[noop["launch"] == row["launch"]]["median_s"]
-        share = float(own.iloc[0]) / (row["median_s"] * max(1, row["repeats"])) if len(own) else 0.0
-        if share > LARGE_NOOP_SHARE:
-            texts.append(f"case {row['case']} ({row['label']}): the harness's own cost is {percent(share, 1)} of a sample")
-    return texts
+        own = noops[noops["launch"] == row["launch"]]
+        if len(own):
+            batched = int(own["repeats"].iloc[0]) > 1
+            shares.append(
+                (
+                    row,
+                    float(own["median_s"].iloc[0])
+                    / row["median_s"]
+                    / (1 if batched else row["repeats"]),
+                )
+            )
+    return sorted(shares, key=lambda entry: -entry[1])
 
 
 def _recorded(run: Run) -> List[str]:
@@ -188,40 +259,41 @@ def _mixed(run: Run) -> List[str]:
         for column, what in (("device", "devices"), ("threads", "thread counts")):
             counts = rows[column].value_counts()
             if len(counts) > 1:
-                listed = ", ".join(f"{value or 'none'} on {plural(int(count), 'rank')}"
-                                   for value, count in list(counts.items())[:4])
+                listed = ", ".join(
+                    f"{value or 'none'} on {plural(int(count), 'rank')}"
+                    for value, count in list(counts.items())[:4]
+                )
                 texts.append(f"mixed {what} in launch {launch}: {listed}; only equal ranks are compared")
         per_host = rows.groupby("host").size()
         if per_host.nunique() > 1:
-            texts.append(f"uneven hosts in launch {launch}: {per_host.min()} to {per_host.max()} ranks per host")
+            texts.append(
+                f"uneven hosts in launch {launch}: {per_host.min()} to {per_host.max()} ranks per host"
+            )
     return texts
 
 
 def _placement(run: Run) -> List[str]:
     """Ranks with more threads than processors, or with processors in common."""
     texts = []
-    for launch, rows in run.ranks.groupby("launch"):
-        over, shared = 0, set()
-        for host, mates in rows.groupby("host"):
-            seen: Set[int] = set()
-            for cpus, threads in zip(mates["cpus"], mates["threads"]):
-                mine = cpu_set(cpus)
-                over += bool(mine) and int(threads) > len(mine)
-                if mine & seen:
-                    shared.add(host)
-                seen |= mine
+    for launch in sorted(set(run.ranks["launch"].astype(int))):
+        crowded, (shared, over) = crowded_ranks(run, launch), unbound_hosts(run, launch)
+        if crowded:
+            texts.append(
+                f"{plural(crowded, 'rank')} of launch {launch} with more threads than processors in the affinity "
+                "mask (with Open MPI add --map-by slot:PE=N, under srun -c N)"
+            )
         if over:
-            texts.append(f"{plural(over, 'rank')} of launch {launch} with more threads than processors in the affinity "
-                         "mask (with Open MPI add --map-by slot:PE=N, under srun -c N)")
-        if shared:
-            texts.append(f"ranks of launch {launch} share processors on {plural(len(shared), 'host')} "
-                         f"({', '.join(sorted(shared)[:3])}{', …' if len(shared) > 3 else ''}): they are not bound apart")
+            texts.append(
+                f"launch {launch} has more threads than processors on {_some(over)}: no rank is named for a rate"
+            )
+        elif shared:
+            texts.append(
+                f"ranks of launch {launch} share processors on {_some(shared)}: they are not bound apart"
+            )
     return texts
 
 
-def cpu_set(text: str) -> Set[int]:
-    """ "0-3,8" → {0, 1, 2, 3, 8}; empty when the text is none."""
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text.strip()):
-        return set()
-    bounds = [part.split("-") for part in text.strip().split(",")]
-    return {cpu for pair in bounds for cpu in range(int(pair[0]), int(pair[-1]) + 1)}
+def _some(hosts: List[str]) -> str:
+    return (
+        f"{plural(len(hosts), 'host')} ({', '.join(sorted(hosts)[:3])}{', …' if len(hosts) > 3 else ''})"
+    )

@@ -3,16 +3,14 @@
 
 Exit codes: 0; 2 for a file or an option that can't be used, with one sentence.
 """
+
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import socket
 import sys
 import time
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import List, Optional
 
 import numpy as np
@@ -21,12 +19,13 @@ from rich.live import Live
 
 from . import terminal
 from .csvout import write_csv
-from .load import Run, RunFileError, load
+from .load import RunFileError, load
 from .overview import Overview, look
+from .places import writer_alive
 
 POLL_S = 2.0
-STALE_S = 120.0  # without a lock or a process to ask, a file unchanged for so long has lost its writer
 BAD_INPUT = 2
+START_POLLS = 3  # polls a file may take to become readable
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -48,7 +47,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader of our output has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"dlscale-report: {', '.join(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(
+            f"dlscale-report: {', '.join(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr
+        )
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130
@@ -58,11 +59,21 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def follow(path: str, console: Console, poll_s: float = POLL_S) -> None:
     """Shows a running file's progress until its status leaves "running" or its writer is gone."""
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        last = ""
+        last, misses = "", 0
         while True:
-            with load(path) as run:
+            try:
+                run = load(path)
+            except RunFileError:  # between a file's creation and its first flush it can't be read yet
+                misses += 1
+                if misses > START_POLLS or not os.path.isfile(path):
+                    raise
+                time.sleep(poll_s)
+                continue
+            with run:
                 samples = sum(run.samples(int(case)).rows for case in run.cases["id"])
-                shown = terminal.progress(run.cases, samples, _seconds_since(str(run.attrs.get("started", ""))))
+                shown = terminal.progress(
+                    run.cases, samples, _seconds_since(str(run.attrs.get("started", "")))
+                )
                 status, alive = run.status, writer_alive(run)
             if status != "running":
                 return
@@ -77,28 +88,11 @@ def follow(path: str, console: Console, poll_s: float = POLL_S) -> None:
             time.sleep(poll_s)
 
 
-def writer_alive(run: Run) -> bool:
-    """Is the program that writes this file still there? Its lock file answers, else its process on this host, else
-    the time of the last change."""
-    try:
-        with open(run.path + ".lock", "rb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            return False
-    except OSError:
-        pass
-    writer = run.ranks[run.ranks["rank"] == 0].tail(1)
-    if len(writer) and str(writer["host"].iloc[0]).split(".")[0] == socket.gethostname().split(".")[0]:
-        return Path(f"/proc/{int(writer['pid'].iloc[0])}").exists() if Path("/proc/self").exists() else True
-    return time.time() - os.stat(run.path).st_mtime < STALE_S
-
-
 def _seconds_since(started: str) -> float:
     try:
-        return (datetime.now(timezone.utc) - datetime.fromisoformat(started.replace("Z", "+00:00"))).total_seconds()
+        return (
+            datetime.now(timezone.utc) - datetime.fromisoformat(started.replace("Z", "+00:00"))
+        ).total_seconds()
     except (ValueError, TypeError):
         return float(np.nan)
 
@@ -107,6 +101,7 @@ def _write(views: List[Overview], options: argparse.Namespace, console: Console)
     """The files asked for."""
     if options.html:
         from .html import write_html
+
         size = write_html(options.html, views)
         console.print(f"\nwrote {options.html} ({size / 1e6:.1f} MB)", highlight=False)
     if options.csv:
@@ -116,13 +111,23 @@ def _write(views: List[Overview], options: argparse.Namespace, console: Console)
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="dlscale-report", description="Shows what dlscale run files say: rates with their intervals, shares of the "
-        "roofs, slow ranks, warnings.")
-    parser.add_argument("runs", nargs="+", metavar="RUN.h5", help="file of a finished, running or killed run")
+        prog="dlscale-report",
+        description="Shows what dlscale run files say: rates with their intervals, shares of the "
+        "roofs, slow ranks, warnings.",
+    )
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN.h5", help="file of a finished, running or killed run"
+    )
     parser.add_argument("--html", metavar="FILE", help="also write one self-contained HTML page")
-    parser.add_argument("--csv", metavar="DIR", help="also write cases.csv, slow_ranks.csv and samples.csv there")
-    parser.add_argument("--follow", action="store_true", help="show the progress of a running file first, every 2 s")
-    parser.add_argument("--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)")
+    parser.add_argument(
+        "--csv", metavar="DIR", help="also write cases.csv, slow_ranks.csv and samples.csv there"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="show the progress of a running file first, every 2 s"
+    )
+    parser.add_argument(
+        "--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
+    )
     return parser
 
 

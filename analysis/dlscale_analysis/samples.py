@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The samples of one case, read piece by piece. Part of load.py: nobody else opens the file."""
+
 from __future__ import annotations
 
 from typing import Iterator, List, Optional, Tuple
@@ -25,8 +26,8 @@ class Samples:
         self.rows: int = min((array.shape[0] for array in present), default=0)
         self.participants: int = min((a.shape[1] for a in present if a.ndim == 2), default=0)
         self.ranks = np.arange(self.participants)  # world rank of each participant
-        self.block = np.zeros(self.rows, dtype=np.int32)     # −1 before the first block
-        self.repeats = np.ones(self.rows, dtype=np.int32)    # executions inside a sample
+        self.block = np.zeros(self.rows, dtype=np.int32)  # −1 before the first block
+        self.repeats = np.ones(self.rows, dtype=np.int32)  # executions inside a sample
         if usable and "ranks" in group:
             self.ranks = group["ranks"][: self.participants].astype(int)
         if usable and "block" in group:
@@ -50,7 +51,9 @@ class Samples:
             return np.where(self.start_ns(rows, columns) < 0, ABSENT, MEASURED).astype(np.uint8)
         return self._read("phase", rows, columns)
 
-    def seconds(self, rows: slice = slice(None), columns: slice = slice(None), measured: bool = False) -> np.ndarray:
+    def seconds(
+        self, rows: slice = slice(None), columns: slice = slice(None), measured: bool = False
+    ) -> np.ndarray:
         """Seconds per repetition; NaN where the rank was absent and, with `measured`, in warm-ups."""
         start, stop = self.start_ns(rows, columns), self.stop_ns(rows, columns)
         phase = self.phase(rows, columns)
@@ -73,19 +76,24 @@ class Samples:
         """Slices of samples small enough to read with all their participants."""
         return _pieces(self.rows, self.participants, values)
 
-    def frames(self, hosts: pd.Series, measured: bool = False, values: int = PIECE) -> Iterator[pd.DataFrame]:
+    def frames(
+        self, hosts: pd.Series, measured: bool = False, values: int = PIECE
+    ) -> Iterator[pd.DataFrame]:
         """frame() in pieces of about `values` rows."""
         for rows in self.row_pieces(values):
             yield self.frame(hosts, measured, rows)
 
-    def frame(self, hosts: Optional[pd.Series] = None, measured: bool = False,
-              rows: slice = slice(None)) -> pd.DataFrame:
+    def frame(
+        self, hosts: Optional[pd.Series] = None, measured: bool = False, rows: slice = slice(None)
+    ) -> pd.DataFrame:
         """One row per rank and sample; columns as in Run.table()."""
         indices = np.arange(self.rows)[rows]
         shape = (len(indices), self.participants)
         phase, seconds = self.phase(rows), self.seconds(rows)
         keep = (phase == MEASURED) if measured else (phase != ABSENT)
-        host = np.array([str(hosts.get(rank, "")) if hosts is not None else "" for rank in self.ranks], dtype=object)
+        host = np.array(
+            [str(hosts.get(rank, "")) if hosts is not None else "" for rank in self.ranks], dtype=object
+        )
         codes, names = pd.factorize(host)
 
         def per_row(values: np.ndarray) -> np.ndarray:
@@ -94,23 +102,36 @@ class Samples:
         def per_rank(values: np.ndarray) -> np.ndarray:
             return np.broadcast_to(np.asarray(values)[None, :], shape)[keep]
 
-        return pd.DataFrame({
-            "case": np.full(int(keep.sum()), self.case), "rank": per_rank(self.ranks),
-            "host": pd.Categorical.from_codes(per_rank(codes), categories=names), "sample": per_row(indices),
-            "block": per_row(self.block[rows]), "phase": phase[keep], "repeats": per_row(self.repeats[rows]),
-            "start_ns": self.start_ns(rows)[keep], "stop_ns": self.stop_ns(rows)[keep], "seconds": seconds[keep]})
+        return pd.DataFrame(
+            {
+                "case": np.full(int(keep.sum()), self.case),
+                "rank": per_rank(self.ranks),
+                "host": pd.Categorical.from_codes(per_rank(codes), categories=names),
+                "sample": per_row(indices),
+                "block": per_row(self.block[rows]),
+                "phase": phase[keep],
+                "repeats": per_row(self.repeats[rows]),
+                "start_ns": self.start_ns(rows)[keep],
+                "stop_ns": self.stop_ns(rows)[keep],
+                "seconds": seconds[keep],
+            }
+        )
 
     def _names(self, name: str) -> List[str]:
         if self._group is None:
             return []
         values = self._group[name][()] if name in self._group else self._group.attrs.get(name, [])
-        return [v.split(b"\0", 1)[0].decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
-                for v in np.atleast_1d(values).tolist()]
+        return [
+            v.split(b"\0", 1)[0].decode("utf-8", "replace") if isinstance(v, bytes) else str(v)
+            for v in np.atleast_1d(values).tolist()
+        ]
 
     def _read(self, name: str, rows: slice, columns: slice) -> np.ndarray:
         if self._group is None or name not in self._group:
-            shape: Tuple[int, ...] = (len(range(*rows.indices(self.rows))),
-                                      len(range(*columns.indices(self.participants))))
+            shape: Tuple[int, ...] = (
+                len(range(*rows.indices(self.rows))),
+                len(range(*columns.indices(self.participants))),
+            )
             return np.full(shape + ((0,) if name in ("probes", "parts") else ()), -1, dtype=np.int64)
         array = self._group[name]
         available = min(self.rows, array.shape[0])

@@ -5,6 +5,7 @@ The interval of a median comes from block medians by order statistics, without a
 the k-th smallest and k-th largest cover the median with probability 1 − 2·P(Binomial(n, ½) < k). Six blocks give
 [min, max] with 96.9 %. With fewer no pair reaches 95 %, so there is a spread and no interval.
 """
+
 from __future__ import annotations
 
 import math
@@ -14,12 +15,13 @@ from typing import Tuple
 import numpy as np
 
 MAD_TO_SIGMA = 1.4826  # scaled so that it estimates the standard deviation of normal values
-MIN_BLOCKS = 6         # fewer than six can't reach 95 %
+MIN_BLOCKS = 6  # fewer than six can't reach 95 %
 
 
 @dataclass(frozen=True)
 class Interval:
     """A median with its interval; low and high are NaN when there are too few values. min and max always."""
+
     median: float
     low: float
     high: float
@@ -43,11 +45,14 @@ EMPTY = Interval(math.nan, math.nan, math.nan, 0, math.nan, math.nan, math.nan)
 
 def order_statistic(count: int, confidence: float = 0.95) -> Tuple[int, float]:
     """Largest k (1-based) such that [k-th smallest, k-th largest] of `count` values covers the median with at least
-    `confidence`, and that coverage; (0, NaN) when no k does. David & Nagaraja, Order Statistics, §7.1."""
+    `confidence`, and that coverage; (0, NaN) when no k does. David & Nagaraja, Order Statistics, §7.1.
+    """
     best, coverage = 0, math.nan
     tail = 0.0
     for k in range(1, count // 2 + 1):
-        tail += math.exp(math.lgamma(count + 1) - math.lgamma(k) - math.lgamma(count - k + 2) - count * math.log(2))
+        tail += math.exp(
+            math.lgamma(count + 1) - math.lgamma(k) - math.lgamma(count - k + 2) - count * math.log(2)
+        )
         if 1 - 2 * tail < confidence - 1e-12:
             break
         best, coverage = k, 1 - 2 * tail
@@ -62,7 +67,9 @@ def median_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
         return EMPTY
     k, coverage = order_statistic(kept.size, confidence)
     low, high = (float(kept[k - 1]), float(kept[-k])) if k else (math.nan, math.nan)
-    return Interval(float(np.median(kept)), low, high, int(kept.size), coverage, float(kept[0]), float(kept[-1]))
+    return Interval(
+        float(np.median(kept)), low, high, int(kept.size), coverage, float(kept[0]), float(kept[-1])
+    )
 
 
 def block_medians(values: np.ndarray, block: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -118,8 +125,12 @@ def mover_ratio(numerator: Interval, denominator: Interval) -> Interval:
     ratio = numerator.median / denominator.median
     low = high = math.nan
     if numerator.valid and denominator.valid and numerator.low > 0 and denominator.low > 0:
-        down = math.hypot(math.log(numerator.median / numerator.low), math.log(denominator.high / denominator.median))
-        up = math.hypot(math.log(numerator.high / numerator.median), math.log(denominator.median / denominator.low))
+        down = math.hypot(
+            math.log(numerator.median / numerator.low), math.log(denominator.high / denominator.median)
+        )
+        up = math.hypot(
+            math.log(numerator.high / numerator.median), math.log(denominator.median / denominator.low)
+        )
         low, high = ratio * math.exp(-down), ratio * math.exp(up)
     coverage = min(numerator.coverage, denominator.coverage)
     least = numerator.min / denominator.max if denominator.max > 0 else math.nan
@@ -143,5 +154,7 @@ def robust_scores(values: np.ndarray) -> np.ndarray:
         distance = values[finite] - np.median(values[finite])
         spread = scaled_mad(values)
         with np.errstate(divide="ignore", invalid="ignore"):
-            scores[finite] = distance / spread if spread > 0 else np.where(distance == 0, 0.0, distance / 0.0)
+            scores[finite] = (
+                distance / spread if spread > 0 else np.where(distance == 0, 0.0, distance / 0.0)
+            )
     return scores

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One row per case: time, rate and interval, the share of the roof, the slowest rank, sharing, convergence, check."""
+
 from __future__ import annotations
 
 import json
@@ -15,7 +16,9 @@ from .load import CASE_COLUMNS, Run
 from .stats import EMPTY, Interval, column_quantiles, median_interval, mover_ratio
 from .units import RATE_UNITS, case_labels
 
-DEFAULT_TARGET = 0.02  # relative half-width that [sampling] interval asks for unless the job says otherwise
+DEFAULT_TARGET = (
+    0.02  # relative half-width that [sampling] interval asks for unless the job says otherwise
+)
 
 
 def summarise(run: Run, stats: Optional[Dict[int, CaseStats]] = None) -> pd.DataFrame:
@@ -32,14 +35,35 @@ def summarise(run: Run, stats: Optional[Dict[int, CaseStats]] = None) -> pd.Data
     return _with_sharing(pd.DataFrame(rows), run, stats)
 
 
-def _row(case: pd.Series, run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str],
-         target: float) -> Dict[str, Any]:
+def _row(
+    case: pd.Series, run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str], target: float
+) -> Dict[str, Any]:
     """The summary of one case but for sharing, which needs its partner."""
     case_id = int(case["id"])
     row: Dict[str, Any] = {"case": case_id, "label": labels[case_id]}
-    row.update({name: case[name] for name in (
-        "launch", "role", "workload", "variant", "dtype", "occupancy", "ranks", "threads", "status", "stop_reason",
-        "mode", "check_error", "check_tolerance", "check_passed", "message", "repro")})
+    row.update(
+        {
+            name: case[name]
+            for name in (
+                "launch",
+                "role",
+                "workload",
+                "variant",
+                "dtype",
+                "occupancy",
+                "ranks",
+                "threads",
+                "status",
+                "stop_reason",
+                "mode",
+                "check_error",
+                "check_tolerance",
+                "check_passed",
+                "message",
+                "repro",
+            )
+        }
+    )
     found = stats.get(case_id)
     row.update(_measured(found, target))
     row.update(_roofs(case, found, run, stats, labels))
@@ -59,22 +83,60 @@ def _measured(stats: Optional[CaseStats], target: float) -> Dict[str, Any]:
     """What the samples of one case give; NaN and empty when there are none."""
     nan = math.nan
     if stats is None or not stats.time.count:
-        return {"unit": "", "blocks": 0, "samples": 0, "repeats": 0, "median_s": nan, "low_s": nan, "high_s": nan,
-                "rate": nan, "low": nan, "high": nan, "least": nan, "most": nan, "fastest_rank": -1,
-                "fastest_host": "", "fastest_s": nan, "slowest_rank": -1, "slowest_host": "", "slowest_s": nan,
-                "p95_rank": -1, "p95_host": "", "p95_s": nan, "unconverged": 0, "distributed": False}
+        return {
+            "unit": "",
+            "blocks": 0,
+            "samples": 0,
+            "repeats": 0,
+            "median_s": nan,
+            "low_s": nan,
+            "high_s": nan,
+            "rate": nan,
+            "low": nan,
+            "high": nan,
+            "least": nan,
+            "most": nan,
+            "fastest_rank": -1,
+            "fastest_host": "",
+            "fastest_s": nan,
+            "slowest_rank": -1,
+            "slowest_host": "",
+            "slowest_s": nan,
+            "p95_rank": -1,
+            "p95_host": "",
+            "p95_s": nan,
+            "unconverged": 0,
+            "distributed": False,
+        }
     time = stats.time
     ends = sorted((stats.rate(time.low), stats.rate(time.high))) if time.valid else [nan, nan]
     spread = sorted((stats.rate(time.min), stats.rate(time.max)))
     p95 = _nearest_rank(stats.rank_s, 0.95)
     wide = np.isfinite(stats.rank_half_width) & (stats.rank_half_width > target)
-    row = {"unit": RATE_UNITS[stats.kind], "blocks": len(stats.blocks), "samples": stats.measured,
-           "repeats": stats.repeats, "median_s": time.median, "low_s": time.low, "high_s": time.high,
-           "rate": stats.rate(time.median), "low": ends[0], "high": ends[1], "least": spread[0], "most": spread[1],
-           "unconverged": int(wide.sum()), "distributed": stats.distributed}
+    row = {
+        "unit": RATE_UNITS[stats.kind],
+        "blocks": len(stats.blocks),
+        "samples": stats.measured,
+        "repeats": stats.repeats,
+        "median_s": time.median,
+        "low_s": time.low,
+        "high_s": time.high,
+        "rate": stats.rate(time.median),
+        "low": ends[0],
+        "high": ends[1],
+        "least": spread[0],
+        "most": spread[1],
+        "unconverged": int(wide.sum()),
+        "distributed": stats.distributed,
+    }
     for name, index in (("fastest", stats.fastest), ("slowest", stats.slowest), ("p95", p95)):
-        row.update({f"{name}_rank": int(stats.ranks[index]), f"{name}_host": stats.hosts[index],
-                    f"{name}_s": float(stats.rank_s[index])})
+        row.update(
+            {
+                f"{name}_rank": int(stats.ranks[index]),
+                f"{name}_host": stats.hosts[index],
+                f"{name}_s": float(stats.rank_s[index]),
+            }
+        )
     return row
 
 
@@ -85,12 +147,25 @@ def _nearest_rank(values: np.ndarray, level: float) -> int:
     return int(order[max(0, math.ceil(level * order.size) - 1)])
 
 
-def _roofs(case: pd.Series, found: Optional[CaseStats], run: Run, stats: Dict[int, CaseStats],
-           labels: Dict[int, str]) -> Dict[str, Any]:
+def _roofs(
+    case: pd.Series,
+    found: Optional[CaseStats],
+    run: Run,
+    stats: Dict[int, CaseStats],
+    labels: Dict[int, str],
+) -> Dict[str, Any]:
     """Share of the roofs this case names, those of the same launch only. A roof gives a least time, flops / FLOP/s or
-    bytes / B/s, of the same rank; the largest of them binds, and the share is least time / measured time."""
-    row: Dict[str, Any] = {"roof": "", "roof_case": -1, "roof_rate": math.nan, "of_roof": math.nan,
-                           "of_roof_slowest": math.nan, "of_roof_slowest_rank": -1, "of_roof_slowest_host": ""}
+    bytes / B/s, of the same rank; the largest of them binds, and the share is least time / measured time.
+    """
+    row: Dict[str, Any] = {
+        "roof": "",
+        "roof_case": -1,
+        "roof_rate": math.nan,
+        "of_roof": math.nan,
+        "of_roof_slowest": math.nan,
+        "of_roof_slowest_rank": -1,
+        "of_roof_slowest_host": "",
+    }
     bounds = roof_bounds(case, found, run, stats)
     if found is None or not bounds:
         return row
@@ -107,16 +182,24 @@ def _roofs(case: pd.Series, found: Optional[CaseStats], run: Run, stats: Dict[in
     whole = float(np.nanmedian(shares))
     if found.distributed:
         whole = float(np.nanmax(least[:, known])) / found.time.median
-    row.update({"roof": labels[binding], "roof_case": binding, "of_roof": whole,
-                "of_roof_slowest": float(shares[worst]), "of_roof_slowest_rank": int(found.ranks[worst]),
-                "of_roof_slowest_host": found.hosts[worst]})
+    row.update(
+        {
+            "roof": labels[binding],
+            "roof_case": binding,
+            "of_roof": whole,
+            "of_roof_slowest": float(shares[worst]),
+            "of_roof_slowest_rank": int(found.ranks[worst]),
+            "of_roof_slowest_host": found.hosts[worst],
+        }
+    )
     if found.kind != "time":
         row["roof_rate"] = found.work / float(np.nanmedian(least[ids.index(binding), known]))
     return row
 
 
-def roof_bounds(case: pd.Series, found: Optional[CaseStats], run: Run,
-                stats: Dict[int, CaseStats]) -> Dict[int, np.ndarray]:
+def roof_bounds(
+    case: pd.Series, found: Optional[CaseStats], run: Run, stats: Dict[int, CaseStats]
+) -> Dict[int, np.ndarray]:
     """Least seconds per repetition that each named roof allows each participant; NaN where the rank has no roof.
     A distributed case shares its work among all its participants' roofs."""
     bounds: Dict[int, np.ndarray] = {}
@@ -124,7 +207,11 @@ def roof_bounds(case: pd.Series, found: Optional[CaseStats], run: Run,
         return bounds
     for roof_id in case["results"].get("roofs", []):
         roof = stats.get(int(roof_id)) if isinstance(roof_id, (int, float)) else None
-        if roof is None or roof.id == found.id or int(run.case(roof.id)["launch"]) != int(case["launch"]):
+        if (
+            roof is None
+            or roof.id == found.id
+            or int(run.case(roof.id)["launch"]) != int(case["launch"])
+        ):
             continue
         work = float(case["flops"] if roof.kind == "flops" else case["bytes_touched"])
         if roof.kind == "time" or not work > 0:
@@ -147,8 +234,14 @@ def _with_sharing(frame: pd.DataFrame, run: Run, stats: Dict[int, CaseStats]) ->
     ratios: List[Interval] = []
     for _, case in run.cases.iterrows():
         partner = alone.get(_same(case))
-        eligible = case["occupancy"] == "together" and case["workload"] != "noop" and int(case["id"]) in stats
-        ratios.append(sharing(stats[int(case["id"])], stats[partner]) if eligible and partner is not None else EMPTY)
+        eligible = (
+            case["occupancy"] == "together" and case["workload"] != "noop" and int(case["id"]) in stats
+        )
+        ratios.append(
+            sharing(stats[int(case["id"])], stats[partner])
+            if eligible and partner is not None
+            else EMPTY
+        )
     values = np.array([(r.median, r.low, r.high) for r in ratios], dtype=float).reshape(-1, 3)
     return frame.assign(sharing=values[:, 0], sharing_low=values[:, 1], sharing_high=values[:, 2])
 
@@ -167,5 +260,13 @@ def sharing(together: CaseStats, alone: CaseStats) -> Interval:
 def _same(case: pd.Series) -> tuple:
     """What two cases that differ in occupancy alone have in common."""
     params = {key: value for key, value in case["params"].items() if key != "occupancy"}
-    return (int(case["launch"]), case["workload"], case["variant"], case["device"], case["dtype"], case["engine"],
-            int(case["threads"]), json.dumps(params, sort_keys=True))
+    return (
+        int(case["launch"]),
+        case["workload"],
+        case["variant"],
+        case["device"],
+        case["dtype"],
+        case["engine"],
+        int(case["threads"]),
+        json.dumps(params, sort_keys=True),
+    )

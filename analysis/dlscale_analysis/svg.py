@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A small drawing board for inline SVG. Colours come from the page's style sheet by class, so that one drawing serves
 light, dark and print. Coordinates are pixels of the view box."""
+
 from __future__ import annotations
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 @dataclass
 class Scale:
     """Maps values low … high to pixels first … last."""
+
     low: float
     high: float
     first: float
@@ -70,14 +72,27 @@ class Svg:
     def line(self, x1: float, y1: float, x2: float, y2: float, kind: str) -> None:
         self._parts.append(f'<path class="{kind}" d="M{_n(x1)} {_n(y1)}L{_n(x2)} {_n(y2)}"/>')
 
-    def rect(self, x: float, y: float, width: float, height: float, kind: str, tip: str = "", radius: float = 0) -> None:
+    def rect(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        kind: str,
+        tip: str = "",
+        radius: float = 0,
+    ) -> None:
         rounded = f' rx="{_n(radius)}"' if radius else ""
-        self._parts.append(f'<rect class="{kind}" x="{_n(x)}" y="{_n(y)}" width="{_n(max(width, 0))}" '
-                           f'height="{_n(max(height, 0))}"{rounded}' + (f">{_tip(tip)}</rect>" if tip else "/>"))
+        self._parts.append(
+            f'<rect class="{kind}" x="{_n(x)}" y="{_n(y)}" width="{_n(max(width, 0))}" '
+            f'height="{_n(max(height, 0))}"{rounded}' + (f">{_tip(tip)}</rect>" if tip else "/>")
+        )
 
     def dot(self, x: float, y: float, radius: float, kind: str, tip: str = "") -> None:
-        self._parts.append(f'<circle class="{kind}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
-                           + (f">{_tip(tip)}</circle>" if tip else "/>"))
+        self._parts.append(
+            f'<circle class="{kind}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}"'
+            + (f">{_tip(tip)}</circle>" if tip else "/>")
+        )
 
     def dots(self, points: Iterable[Tuple[float, float]], kind: str) -> None:
         """Many dots as one path: the class gives stroke width (the dot's size) and round caps."""
@@ -87,19 +102,27 @@ class Svg:
 
     def polyline(self, points: Sequence[Tuple[float, float]], kind: str) -> None:
         if len(points) > 1:
-            self._parts.append(f'<path class="{kind}" d="M' + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + '"/>')
+            self._parts.append(
+                f'<path class="{kind}" d="M' + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + '"/>'
+            )
 
-    def band(self, upper: Sequence[Tuple[float, float]], lower: Sequence[Tuple[float, float]], kind: str) -> None:
+    def band(
+        self, upper: Sequence[Tuple[float, float]], lower: Sequence[Tuple[float, float]], kind: str
+    ) -> None:
         """The area between two lines over the same x."""
         points = list(upper) + list(reversed(lower))
         if len(points) > 3:
-            self._parts.append(f'<path class="{kind}" d="M' + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + 'Z"/>')
+            self._parts.append(
+                f'<path class="{kind}" d="M' + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + 'Z"/>'
+            )
 
     def text(self, x: float, y: float, text: str, kind: str = "t", anchor: str = "start") -> None:
         placed = f' text-anchor="{anchor}"' if anchor != "start" else ""
         self._parts.append(f'<text class="{kind}" x="{_n(x)}" y="{_n(y)}"{placed}>{escape(text)}</text>')
 
-    def x_axis(self, scale: Scale, top: float, bottom: float, title: str, count: int = 6, suffix: str = "") -> None:
+    def x_axis(
+        self, scale: Scale, top: float, bottom: float, title: str, count: int = 6, suffix: str = ""
+    ) -> None:
         """Grid lines, numbers below, title under them."""
         ticks = scale.ticks(count)
         for tick, text in zip(ticks, ticks_text(ticks)):
@@ -108,7 +131,9 @@ class Svg:
         if title:
             self.text((scale.first + scale.last) / 2, bottom + 32, title, "t axis", "middle")
 
-    def y_axis(self, scale: Scale, left: float, right: float, title: str, count: int = 4, numbers: bool = True) -> None:
+    def y_axis(
+        self, scale: Scale, left: float, right: float, title: str, count: int = 4, numbers: bool = True
+    ) -> None:
         """Grid lines, numbers at the left, title above them."""
         ticks = scale.ticks(count)
         for tick, text in zip(ticks, ticks_text(ticks)):
@@ -119,14 +144,23 @@ class Svg:
             self.text(left - 6, min(scale.first, scale.last) - 9, title, "t axis", "end")
 
     def render(self) -> str:
-        return (f'<svg viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" aria-label="{escape(self.label)}" '
-                f'style="min-width:{min(self.width, 640):.0f}px;max-width:{self.width:.0f}px">'
-                + "".join(self._parts) + "</svg>")
+        return (
+            f'<svg viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" aria-label="{escape(self.label)}" '
+            f'style="min-width:{min(self.width, 640):.0f}px;max-width:{self.width:.0f}px">'
+            + "".join(self._parts)
+            + "</svg>"
+        )
 
 
 def text_width(text: str, size: float = 12.0) -> float:
     """About the width of `text` in pixels in a sans-serif font."""
     return 0.56 * size * len(text)
+
+
+def shortened(text: str, room: float, size: float = 12.5) -> str:
+    """`text`, cut with an ellipsis where it would be wider than `room` pixels."""
+    most = int(room / (0.56 * size))
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def finite_range(values: np.ndarray, pad: float = 0.06) -> Tuple[float, float]:

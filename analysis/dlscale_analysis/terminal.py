@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The report in a terminal; readable at 80 columns."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -22,9 +23,13 @@ def print_run(console: Console, view: Overview) -> None:
     run = view.run
     console.rule(escape(run.path), align="left", style="dim")
     console.print(Text(view.verdict, style=STYLES[view.level]))
-    console.print(Text(f"dlscale {run.attrs.get('dlscale_version', '?')} ({str(run.attrs.get('git_hash', '?'))[:12]}), "
-                       f"started {run.attrs.get('started', '?')}, {plural(int(run.attrs.get('ranks', 0)), 'rank')}",
-                       style="dim"))
+    console.print(
+        Text(
+            f"dlscale {run.attrs.get('dlscale_version', '?')} ({str(run.attrs.get('git_hash', '?'))[:12]}), "
+            f"started {run.attrs.get('started', '?')}, {plural(int(run.attrs.get('ranks', 0)), 'rank')}",
+            style="dim",
+        )
+    )
     _print_tiles(console, view)
     _print_cases(console, view.cases)
     _print_problems(console, view.cases)
@@ -32,7 +37,7 @@ def print_run(console: Console, view: Overview) -> None:
     if view.warnings:
         console.print("\n[bold yellow]Warnings[/]")
         for text in view.warnings[:SHOWN]:
-            console.print(Text("• " + text), soft_wrap=False)
+            console.print(Text("• " + text))
         if len(view.warnings) > SHOWN:
             console.print(f"  and {len(view.warnings) - SHOWN} more")
     _print_launches(console, view)
@@ -41,8 +46,12 @@ def print_run(console: Console, view: Overview) -> None:
 def _table(*columns: str, right: tuple = (), wide: str = "") -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=column != wide,
-                         overflow="fold")
+        table.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=column != wide,
+            overflow="fold",
+        )
     return table
 
 
@@ -52,7 +61,9 @@ def _print_tiles(console: Console, view: Overview) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", style="dim")
     for tile in view.tiles:
-        table.add_row(tile.title, Text(tile.value, style=f"bold {STYLES[tile.level]}".strip()), escape(tile.detail))
+        table.add_row(
+            tile.title, Text(tile.value, style=f"bold {STYLES[tile.level]}".strip()), escape(tile.detail)
+        )
     console.print()
     console.print(table)
 
@@ -64,22 +75,44 @@ def _print_cases(console: Console, cases: pd.DataFrame) -> None:
         console.print("\nNo case has a measured sample yet.")
         return
     shared = np.isfinite(rows["sharing"]).any()
-    columns = ["#", "case", "rate", "interval", "roof", "worst", "slowest rank"] + (["shar."] if shared else [])
+    columns = ["#", "case", "rate", "interval", "roof", "worst", "slowest rank"] + (
+        ["shar."] if shared else []
+    )
     table = _table(*columns, right=("#", "rate", "roof", "worst", "shar."), wide="case")
     for _, row in rows.iterrows():
         roof = percent(row["of_roof"]) if row["roof"] else ("roof" if row["role"] == "roof" else "")
         worst = percent(row["of_roof_slowest"]) if row["roof"] else ""
         slowest = f"{row['slowest_rank']} ({row['slowest_host']})" if row["ranks"] > 1 else ""
-        cells = [str(row["case"]), Text(row["label"], style="red" if row["status"] == "failed" else ""),
-                 quantity(row["rate"], row["unit"], 4), _interval(row), roof, worst, Text(slowest)]
-        table.add_row(*cells, *([f"{row['sharing']:.2f}" if np.isfinite(row["sharing"]) else ""] if shared else []))
-    console.print("\n[bold]Cases[/]  [dim]median over ranks of their medians, per rank; [ ] from block medians[/]")
+        cells = [
+            str(row["case"]),
+            Text(row["label"], style="red" if row["status"] == "failed" else ""),
+            quantity(row["rate"], row["unit"], 4),
+            _interval(row),
+            roof,
+            worst,
+            Text(slowest),
+        ]
+        table.add_row(
+            *cells, *([f"{row['sharing']:.2f}" if np.isfinite(row["sharing"]) else ""] if shared else [])
+        )
+    console.print("\n[bold]Cases[/]  [dim]per rank, the median over blocks of the median over ranks[/]")
     console.print(table)
-    notes = sorted({f"{row['roof']} ({quantity(_roof_rate(row, cases), _roof_unit(row, cases))})"
-                    for _, row in rows.iterrows() if row["roof"]})
+    notes = sorted(
+        {
+            f"{row['roof']} ({quantity(_roof_rate(row, cases), _roof_unit(row, cases))})"
+            for _, row in rows.iterrows()
+            if row["roof"]
+        }
+    )
     if notes:
-        console.print(Text("roof: share of the least time the same rank's roofs allow, measured in the same launch: "
-                           + ", ".join(notes) + "; worst: the rank with the smallest share", style="dim"))
+        console.print(
+            Text(
+                "roof: share of the least time the same rank's roofs allow, measured in the same launch: "
+                + ", ".join(notes)
+                + "; worst: the rank with the smallest share",
+                style="dim",
+            )
+        )
     if shared:
         console.print(Text("shar.: rate together / rate alone", style="dim"))
 
@@ -109,8 +142,12 @@ def _print_problems(console: Console, cases: pd.DataFrame) -> None:
         console.print("\n[bold]Failed and skipped[/]")
     for _, row in rows.iterrows():
         failed = row["status"] == "failed" or row["check_passed"] == 0
-        console.print(Text.assemble((f"{row['status']:8}", STYLES["bad" if failed else "warn"]),
-                                    f"{row['case']} {row['label']}: {row['message'] or 'no message recorded'}"))
+        console.print(
+            Text.assemble(
+                (f"{row['status']:8}", STYLES["bad" if failed else "warn"]),
+                f"{row['case']} {row['label']}: {row['message'] or 'no message recorded'}",
+            )
+        )
         if failed and row["repro"]:
             console.print(Text(f"        again: dlscale --case '{row['repro']}'", style="dim"))
     waiting = int(cases["status"].isin(["planned", "running"]).sum())
@@ -121,8 +158,10 @@ def _print_problems(console: Console, cases: pd.DataFrame) -> None:
 def _print_slow(console: Console, view: Overview) -> None:
     console.print("\n[bold]Slow ranks[/]")
     if not view.slow:
-        console.print("none: no rank is slower than its equals by more than 3 % and five scaled MADs in two of three "
-                      "thirds of its blocks")
+        console.print(
+            "none: no rank is slower than its equals by more than 3 % and five scaled MADs in two of three "
+            "thirds of its blocks"
+        )
         return
     for host in view.hosts[:SHOWN]:
         console.print(Text("• " + host.sentence(), style="yellow"))
@@ -134,12 +173,16 @@ def _print_slow(console: Console, view: Overview) -> None:
 
 
 def _print_launches(console: Console, view: Overview) -> None:
-    table = _table("launch", "started", "reason", "ranks", "hosts", right=("launch", "ranks"), wide="hosts")
+    table = _table(
+        "launch", "started", "reason", "ranks", "hosts", right=("launch", "ranks"), wide="hosts"
+    )
     for _, row in view.run.launches.iterrows():
         hosts = [host for host in str(row["hosts"]).split(",") if host]
         text = ", ".join(hosts[:6]) + (f", … ({len(hosts)} hosts)" if len(hosts) > 6 else "")
         count = int((view.run.ranks["launch"] == row["launch"]).sum())
-        table.add_row(str(row["launch"]), str(row["started"]), str(row["reason"]), str(count), Text(text))
+        table.add_row(
+            str(row["launch"]), str(row["started"]), str(row["reason"]), str(count), Text(text)
+        )
     console.print("\n[bold]Launches[/]")
     console.print(table)
 
@@ -153,5 +196,7 @@ def progress(view_cases: pd.DataFrame, samples: int, since_s: float) -> Group:
     now = ", ".join(f"{row['id']} {row['workload']}" for _, row in running.head(3).iterrows()) or "–"
     bar = Text("█" * filled, style="green") + Text("░" * (30 - filled), style="dim")
     elapsed = f", {since_s:.0f} s since the start" if np.isfinite(since_s) else ""
-    return Group(Text.assemble(bar, f" {done} of {plural(total, 'case')}{elapsed}"),
-                 Text(f"measuring: {now}; {samples:,} samples written", style="dim"))
+    return Group(
+        Text.assemble(bar, f" {done} of {plural(total, 'case')}{elapsed}"),
+        Text(f"measuring: {now}; {samples:,} samples written", style="dim"),
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Numbers and names as people read them."""
+
 from __future__ import annotations
 
 import math
@@ -25,8 +26,13 @@ def digits(value: float, significant: int = 3) -> str:
 def scale_of(value: float, unit: str) -> Tuple[float, str]:
     """Factor and unit in which `value` reads well: (1e9, "GFLOP/s"), (1e-3, "ms")."""
     if unit == "s":
-        return next(((factor, name) for factor, name in TIMES if abs(value) >= factor * 0.9995), TIMES[-1])
-    return next(((factor, prefix + unit) for factor, prefix in PREFIXES if abs(value) >= factor * 0.9995), (1.0, unit))
+        return next(
+            ((factor, name) for factor, name in TIMES if abs(value) >= factor * 0.9995), TIMES[-1]
+        )
+    return next(
+        ((factor, prefix + unit) for factor, prefix in PREFIXES if abs(value) >= factor * 0.9995),
+        (1.0, unit),
+    )
 
 
 def quantity(value: float, unit: str, significant: int = 3) -> str:
@@ -50,7 +56,9 @@ def percent(share: float, places: int = 0) -> str:
 
 
 def signed_percent(share: float) -> str:
-    return f"{round(100 * share, 1) + 0.0:+.1f} %" if math.isfinite(share) else MISSING  # + 0.0: no "−0.0"
+    return (
+        f"{round(100 * share, 1) + 0.0:+.1f} %" if math.isfinite(share) else MISSING
+    )  # + 0.0: no "−0.0"
 
 
 def gibibytes(count: float) -> str:
@@ -63,6 +71,7 @@ def plural(count: int, noun: str) -> str:
 
 HIDDEN_KEYS = {"dtype", "threads", "occupancy", "device", "variant"}  # have columns of their own
 SIZE_KEYS = ("m", "n", "k")
+TRANSPOSED = ("trans_a", "trans_b")
 
 
 def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
@@ -70,23 +79,30 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
     differing: Dict[str, Set[str]] = {}
     for workload, rows in cases.groupby("workload", sort=False):
         keys = {key for params in rows["params"] for key in params}
-        differing[str(workload)] = {key for key in keys
-                                    if len({repr(params[key]) for params in rows["params"] if key in params}) > 1}
+        differing[str(workload)] = {
+            key
+            for key in keys
+            if len({repr(params[key]) for params in rows["params"] if key in params}) > 1
+        }
     variants = cases.groupby("workload")["variant"].nunique()
     threads = cases.groupby("workload")["threads"].nunique()
     counts = cases[cases["placement"] != ""].groupby("workload")["ranks"].nunique()
-    occupancies = cases.groupby("workload")["occupancy"].nunique()
     labels: Dict[int, str] = {}
     for row in cases.itertuples():
         parts = [row.workload] + _sizes(row.params)
-        parts += [f"{key}={_short(row.params[key])}" for key in row.params
-                  if key in differing[row.workload] - HIDDEN_KEYS and not (key in SIZE_KEYS and _sizes(row.params))]
+        parts += [
+            f"{key}={_short(row.params[key])}"
+            for key in row.params
+            if key in differing[row.workload] - HIDDEN_KEYS
+            and not (key in SIZE_KEYS + TRANSPOSED and _sizes(row.params))
+        ]
         parts += [str(row.dtype)] if row.dtype else []
         parts += [str(row.variant)] if variants[row.workload] > 1 else []
         parts += [f"{row.threads}t"] if threads[row.workload] > 1 else []
         parts += [f"p={row.ranks}"] if counts.get(row.workload, 1) > 1 else []
-        usual = row.occupancy in ("", "together") and occupancies[row.workload] == 1
-        parts += [] if usual or not row.occupancy else [str(row.occupancy)]
+        parts += (
+            [] if row.occupancy in ("", "together") else [str(row.occupancy)]
+        )  # together is what goes without saying
         labels[int(row.id)] = " ".join(parts)
     return labels
 
@@ -95,7 +111,12 @@ def _sizes(params: Mapping[str, Any]) -> List[str]:
     if not all(isinstance(params.get(key), (int, float)) for key in SIZE_KEYS):
         return []
     m, n, k = (int(params[key]) for key in SIZE_KEYS)
-    return [f"{m}³"] if m == n == k else [f"{m}×{n}×{k}"]
+    turned = [
+        f"{key[-1].upper()}ᵀ"
+        for key in TRANSPOSED
+        if str(params.get(key, "N")).upper() in ("T", "C", "TRUE")
+    ]
+    return [f"{m}³" if m == n == k else f"{m}×{n}×{k}"] + turned
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes the package and the test helper importable from any folder."""
+
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 def small_file(tmp_path_factory):
     """Eight ranks on four hosts, ten cases, rank 3 slower by 12 % in all but the no-op."""
     from make_run import RunSpec, write_run
+
     path = tmp_path_factory.mktemp("run") / "small.h5"
     write_run(str(path), RunSpec(slow={3: 1.12}))
     return str(path)

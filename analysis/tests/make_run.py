@@ -1,114 +1,86 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Writes run files with known content for the tests, and large ones for timing:
 
-    python3 make_run.py OUT.h5 [--hosts N] [--ranks-per-host N] [--samples N] [--big]
+python3 make_run.py OUT.h5 [--hosts N] [--ranks-per-host N] [--samples N] [--big]
 """
+
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import h5py
 import numpy as np
 
-TEXT = {"series": 32, "role": 16, "workload": 32, "variant": 16, "device": 16, "dtype": 8, "occupancy": 16,
-        "placement": 16, "engine": 16, "params": 1024, "status": 16, "stop_reason": 32, "mode": 16, "results": 2048,
-        "message": 512, "repro": 512}
+from run_spec import CaseSpec, RunSpec, big_cases, default_cases
+
+TEXT = {
+    "series": 32,
+    "role": 16,
+    "workload": 32,
+    "variant": 16,
+    "device": 16,
+    "dtype": 8,
+    "occupancy": 16,
+    "placement": 16,
+    "engine": 16,
+    "params": 1024,
+    "status": 16,
+    "stop_reason": 32,
+    "mode": 16,
+    "results": 2048,
+    "message": 512,
+    "repro": 512,
+}
 INTEGERS = ("id", "launch", "order", "ranks", "threads", "blocks", "check_passed")
 LONG = ("samples", "warmup", "repeats")
-CASE_ORDER = ("id launch order series role workload variant device dtype occupancy placement ranks threads engine params "
-              "flops bytes_touched bytes_sent memory_bytes status stop_reason blocks samples warmup repeats mode "
-              "median_s low_s high_s check_error check_tolerance check_passed results message repro").split()
-CASE_TYPE = np.dtype([(name, f"S{TEXT[name]}" if name in TEXT else "<i4" if name in INTEGERS else
-                       "<i8" if name in LONG else "<f8") for name in CASE_ORDER])
-RANK_TYPE = np.dtype([("rank", "<i4"), ("host", "S64"), ("local_rank", "<i4"), ("pid", "<i4"), ("cpus", "S64"),
-                      ("threads", "<i4"), ("numa", "<i4"), ("device", "S32"), ("device_uuid", "S64"),
-                      ("memory_bytes", "<i8"), ("switch", "S32")])
+CASE_ORDER = (
+    "id launch order series role workload variant device dtype occupancy placement ranks threads engine params "
+    "flops bytes_touched bytes_sent memory_bytes status stop_reason blocks samples warmup repeats mode "
+    "median_s low_s high_s check_error check_tolerance check_passed results message repro"
+).split()
+CASE_TYPE = np.dtype(
+    [
+        (
+            name,
+            (
+                f"S{TEXT[name]}"
+                if name in TEXT
+                else "<i4" if name in INTEGERS else "<i8" if name in LONG else "<f8"
+            ),
+        )
+        for name in CASE_ORDER
+    ]
+)
+RANK_TYPE = np.dtype(
+    [
+        ("rank", "<i4"),
+        ("host", "S64"),
+        ("local_rank", "<i4"),
+        ("pid", "<i4"),
+        ("cpus", "S64"),
+        ("threads", "<i4"),
+        ("numa", "<i4"),
+        ("device", "S32"),
+        ("device_uuid", "S64"),
+        ("memory_bytes", "<i8"),
+        ("switch", "S32"),
+    ]
+)
 LAUNCH_TYPE = np.dtype([("launch", "<i4"), ("started", "S32"), ("hosts", "S4096"), ("reason", "S16")])
-CLOCK_TYPE = np.dtype([("launch", "<i4"), ("case", "<i4"), ("block", "<i4"), ("node", "<i4"), ("offset_ns", "<i8"),
-                       ("min_rtt_ns", "<i8"), ("error_ns", "<i8"), ("at_ns", "<i8")])
-
-
-@dataclass
-class CaseSpec:
-    """One case to invent. `seconds` = typical time per repetition; `slow` multiplies, `delay` adds, per rank."""
-    workload: str
-    seconds: float
-    flops: float = 0.0
-    bytes_touched: float = 0.0
-    dtype: str = ""
-    occupancy: str = "together"
-    params: Dict[str, Any] = field(default_factory=dict)
-    role: str = ""
-    roofs: List[int] = field(default_factory=list)
-    status: str = "completed"
-    message: str = ""
-    check_passed: int = 1
-    noise: float = 0.004
-    slow: Dict[int, float] = field(default_factory=dict)
-    delay: Dict[int, float] = field(default_factory=dict)
-    repeats: int = 1
-    placement: str = ""
-    launch: int = 0
-
-
-@dataclass
-class RunSpec:
-    """One file to invent."""
-    hosts: int = 4
-    ranks_per_host: int = 2
-    blocks: int = 6
-    per_block: int = 8
-    warmup: int = 3
-    seed: int = 1
-    status: str = "completed"
-    schema_version: int = 1
-    cases: Optional[List[CaseSpec]] = None
-    slow: Dict[int, float] = field(default_factory=dict)  # of all cases but the no-op
-    threads: int = 4
-    text: Dict[str, Any] = field(default_factory=lambda: {
-        "build": {"compiler": "GCC 12.2.0", "type": "Release"}, "blas": {"library": "OpenBLAS", "core": "Haswell"},
-        "mpi": "Open MPI 4.1.4", "clock": {"source": "tsc", "cost_s": 2.1e-8, "resolution_s": 1e-9},
-        "cpu": {"model": "Example 9000", "cores": 32}, "governor": "performance"})
-
-    @property
-    def ranks(self) -> int:
-        return self.hosts * self.ranks_per_host
-
-
-def default_cases() -> List[CaseSpec]:
-    """No-op, roofs, GEMM alone and together, a failed and a skipped case."""
-    gemm = {"m": 2048, "n": 2048, "k": 2048, "trans_a": "N", "trans_b": "N"}
-    work = 2.0 * 2048**3
-    touched = 3 * 2048**2 * 8.0
-    roofs = [
-        CaseSpec("noop", 8.5e-8, params={"delay": 0.0, "delay_rank": -1}, repeats=1, noise=0.05),
-        CaseSpec("fma", 1.0e-2, flops=1.5e9, dtype="f64", role="roof"),
-        CaseSpec("fma", 1.0e-2, flops=3.0e9, dtype="f32", role="roof"),
-        CaseSpec("triad", 2.0e-2, bytes_touched=4e8, dtype="f64", role="roof", params={"bytes": 4e8}, repeats=2)]
-    kernels = [
-        CaseSpec("gemm", work / 128e9, flops=work, bytes_touched=touched, dtype="f64", occupancy="alone",
-                 params=gemm, roofs=[1, 3]),
-        CaseSpec("gemm", work / 120e9, flops=work, bytes_touched=touched, dtype="f64", params=gemm, roofs=[1, 3]),
-        CaseSpec("gemm", work / 245e9, flops=work, bytes_touched=touched / 2, dtype="f32", params=gemm, roofs=[2, 3],
-                 repeats=3),
-        CaseSpec("gemm", 4e-5, flops=2.0 * 128**3, bytes_touched=3 * 128**2 * 8.0, dtype="f64",
-                 params={**gemm, "m": 128, "n": 128, "k": 128}, roofs=[1, 3], repeats=40)]
-    return roofs + kernels + [
-        CaseSpec("gemm", 0.1, flops=2.0 * 999**3, dtype="f32", params={**gemm, "m": 999, "n": 999, "k": 999},
-                 status="failed", check_passed=0, message="the check failed on rank 2 (error 3.1e-2 > tolerance "
-                 "1.2e-5); look at the BLAS named in /system/environment", roofs=[2, 3]),
-        CaseSpec("gemm", 1.0, dtype="f64", params={**gemm, "m": 65536, "n": 65536, "k": 65536}, status="skipped",
-                 check_passed=-1, message="needs 96.0 GiB per rank (58.2 GiB are free); lower m, n or k")]
-
-
-def big_cases() -> List[CaseSpec]:
-    """Twelve cases for the timing of large files."""
-    cases = default_cases()[:8]
-    return cases + [CaseSpec("gemm", 2e-3 * i, flops=2e8 * i, bytes_touched=1e6, dtype="f64", roofs=[1, 3],
-                             params={"m": 500 + i, "n": 500, "k": 500}) for i in range(1, 5)]
+CLOCK_TYPE = np.dtype(
+    [
+        ("launch", "<i4"),
+        ("case", "<i4"),
+        ("block", "<i4"),
+        ("node", "<i4"),
+        ("offset_ns", "<i8"),
+        ("min_rtt_ns", "<i8"),
+        ("error_ns", "<i8"),
+        ("at_ns", "<i8"),
+    ]
+)
 
 
 def write_run(path: str, spec: Optional[RunSpec] = None) -> None:
@@ -129,11 +101,17 @@ def write_header(file: h5py.File, spec: RunSpec) -> None:
     launches = 1 + max((case.launch for case in cases), default=0)
     for name, value in {"schema_version": spec.schema_version, "ranks": spec.ranks}.items():
         file.attrs[name] = value
-    for name, text in {"dlscale_version": "0.1.0", "git_hash": "0123abcd", "build_id": "feed",
-                       "started": "2024-05-01T08:30:00Z"}.items():
+    for name, text in {
+        "dlscale_version": "0.1.0",
+        "git_hash": "0123abcd",
+        "build_id": "feed",
+        "started": "2024-05-01T08:30:00Z",
+    }.items():
         file.attrs[name] = np.bytes_(text)
     file["status"] = np.array(spec.status.encode(), dtype="S16")
-    file["input/job"] = np.array(b'[run]\nname = "test"\n\n[[case]]\nworkload = "gemm"\nm = 2048\n', dtype="S4096")
+    file["input/job"] = np.array(
+        b'[run]\nname = "test"\n\n[[case]]\nworkload = "gemm"\nm = 2048\n', dtype="S4096"
+    )
     file["input/resolved"] = np.array(b"[sampling]\nblocks = 6\ninterval = 0.02\n", dtype="S4096")
     file["input/command_line"] = np.array(b"dlscale job.toml", dtype="S1024")
     hosts = [f"n{index:04d}" if spec.hosts > 10 else f"n{index}" for index in range(spec.hosts)]
@@ -151,8 +129,19 @@ def rank_rows(spec: RunSpec, hosts: List[str], launches: int) -> np.ndarray:
     rows = np.zeros((launches, spec.ranks), dtype=RANK_TYPE)
     for rank in range(spec.ranks):
         node, local = divmod(rank, spec.ranks_per_host)
-        rows[:, rank] = (rank, hosts[node].encode(), local, 1000 + rank, f"{4 * local}-{4 * local + 3}".encode(),
-                         spec.threads, local % 2, b"cpu", b"", 64 << 30, b"s0")
+        rows[:, rank] = (
+            rank,
+            hosts[node].encode(),
+            local,
+            1000 + rank,
+            f"{4 * local}-{4 * local + 3}".encode(),
+            spec.threads,
+            local % 2,
+            b"cpu",
+            b"",
+            64 << 30,
+            b"s0",
+        )
     return rows
 
 
@@ -162,7 +151,16 @@ def clock_rows(spec: RunSpec, cases: int) -> np.ndarray:
     for index in range(rows.size):
         case, node = divmod(index, min(spec.hosts, 64))
         offset = 0 if node == 0 else 10**9 * node + 900 * node * case + int(rng.normal(0, 200))
-        rows[index] = (0, case, -1, node, offset, 2500 if node else 0, 1250 if node else 0, (1 + case) * 10**10)
+        rows[index] = (
+            0,
+            case,
+            -1,
+            node,
+            offset,
+            2500 if node else 0,
+            1250 if node else 0,
+            (1 + case) * 10**10,
+        )
     return rows
 
 
@@ -171,18 +169,42 @@ def case_rows(spec: RunSpec, cases: List[CaseSpec]) -> np.ndarray:
     for index, case in enumerate(cases):
         done = case.status in ("completed", "failed")
         values = {
-            "id": index, "launch": case.launch, "order": index, "role": case.role, "workload": case.workload,
-            "variant": "cpu", "device": "cpu", "dtype": case.dtype, "occupancy": case.occupancy,
-            "placement": case.placement, "ranks": spec.ranks, "threads": spec.threads,
-            "params": json.dumps(case.params), "flops": case.flops, "bytes_touched": case.bytes_touched,
-            "memory_bytes": 1e8, "status": case.status, "stop_reason": "converged" if done else "",
-            "blocks": spec.blocks if done else 0, "samples": spec.blocks * spec.per_block if done else 0,
-            "warmup": spec.warmup, "repeats": case.repeats, "mode": "batched" if case.repeats > 1 else "isolated",
-            "median_s": case.seconds if done else np.nan, "low_s": np.nan, "high_s": np.nan,
-            "check_error": 1e-14 if case.check_passed == 1 else 3.1e-2 if case.check_passed == 0 else np.nan,
-            "check_tolerance": 1.2e-5, "check_passed": case.check_passed,
-            "results": json.dumps({"roofs": case.roofs} if case.roofs else {}), "message": case.message,
-            "repro": f"{case.workload} " + " ".join(f"{key}={value}" for key, value in case.params.items())}
+            "id": index,
+            "launch": case.launch,
+            "order": index,
+            "role": case.role,
+            "workload": case.workload,
+            "variant": "cpu",
+            "device": "cpu",
+            "dtype": case.dtype,
+            "occupancy": case.occupancy,
+            "placement": case.placement,
+            "ranks": spec.ranks,
+            "threads": spec.threads,
+            "params": json.dumps(case.params),
+            "flops": case.flops,
+            "bytes_touched": case.bytes_touched,
+            "memory_bytes": 1e8,
+            "status": case.status,
+            "stop_reason": "converged" if done else "",
+            "blocks": spec.blocks if done else 0,
+            "samples": spec.blocks * spec.per_block if done else 0,
+            "warmup": spec.warmup,
+            "repeats": case.repeats,
+            "mode": "batched" if case.repeats > 1 else "isolated",
+            "median_s": case.seconds if done else np.nan,
+            "low_s": np.nan,
+            "high_s": np.nan,
+            "check_error": (
+                1e-14 if case.check_passed == 1 else 3.1e-2 if case.check_passed == 0 else np.nan
+            ),
+            "check_tolerance": 1.2e-5,
+            "check_passed": case.check_passed,
+            "results": json.dumps({"roofs": case.roofs} if case.roofs else {}),
+            "message": case.message,
+            "repro": f"{case.workload} "
+            + " ".join(f"{key}={value}" for key, value in case.params.items()),
+        }
         for name, value in values.items():
             rows[name][index] = value.encode() if isinstance(value, str) else value
     return rows
@@ -204,11 +226,17 @@ def invent(spec: RunSpec, case: CaseSpec, case_id: int) -> Tuple[np.ndarray, ...
     seconds = case.seconds * noise * personal * factor * drift[block][:, None] + extra
     seconds[: spec.warmup] *= np.linspace(1.6, 1.1, spec.warmup)[:, None]
     lengths = np.maximum(1, np.rint(1e9 * seconds * case.repeats)).astype(np.int64)
-    start = 10**9 * (1 + case_id) + np.cumsum(lengths.max(axis=1) + 1000)[:, None] + np.zeros_like(lengths)
+    start = (
+        10**9 * (1 + case_id) + np.cumsum(lengths.max(axis=1) + 1000)[:, None] + np.zeros_like(lengths)
+    )
     stop = start + lengths
-    phase = np.where(block < 0, 0, 1).astype(np.uint8)[:, None] + np.zeros((rows, spec.ranks), dtype=np.uint8)
+    phase = np.where(block < 0, 0, 1).astype(np.uint8)[:, None] + np.zeros(
+        (rows, spec.ranks), dtype=np.uint8
+    )
     if case.occupancy == "alone":  # ranks of a host take turns
-        absent = (np.arange(rows)[:, None] % spec.ranks_per_host) != (np.arange(spec.ranks) % spec.ranks_per_host)
+        absent = (np.arange(rows)[:, None] % spec.ranks_per_host) != (
+            np.arange(spec.ranks) % spec.ranks_per_host
+        )
         start[absent], stop[absent], phase[absent] = -1, -1, 255
     return start, stop, phase, block.astype(np.int32), np.full(rows, case.repeats, dtype=np.int32)
 
@@ -218,8 +246,14 @@ def create_samples(file: h5py.File, case_id: int, ranks: int) -> None:
     group["ranks"] = np.arange(ranks, dtype=np.int32)
     wide = {"start": ("<i8", -1), "stop": ("<i8", -1), "phase": ("u1", 255)}
     for name, (kind, fill) in wide.items():
-        group.create_dataset(name, (0, ranks), maxshape=(None, ranks), chunks=(16, min(ranks, 1024)), dtype=kind,
-                             fillvalue=fill)
+        group.create_dataset(
+            name,
+            (0, ranks),
+            maxshape=(None, ranks),
+            chunks=(16, min(ranks, 1024)),
+            dtype=kind,
+            fillvalue=fill,
+        )
     for name in ("block", "repeats"):
         group.create_dataset(name, (0,), maxshape=(None,), chunks=(64,), dtype="<i4")
 
@@ -241,10 +275,19 @@ def main() -> None:
     parser.add_argument("--slow-rank", type=int, default=None)
     parser.add_argument("--big", action="store_true", help="10,240 ranks, 12 cases, 100 samples")
     options = parser.parse_args()
-    spec = RunSpec(hosts=options.hosts, ranks_per_host=options.ranks_per_host, per_block=options.samples // 6)
+    spec = RunSpec(
+        hosts=options.hosts, ranks_per_host=options.ranks_per_host, per_block=options.samples // 6
+    )
     if options.big:
-        spec = RunSpec(hosts=320, ranks_per_host=32, blocks=6, per_block=16, warmup=4, cases=big_cases(),
-                       slow={4711: 1.2, **{rank: 1.1 for rank in range(320, 352)}})
+        spec = RunSpec(
+            hosts=320,
+            ranks_per_host=32,
+            blocks=6,
+            per_block=16,
+            warmup=4,
+            cases=big_cases(),
+            slow={4711: 1.2, **{rank: 1.1 for rank in range(320, 352)}},
+        )
     if options.slow_rank is not None:
         spec.slow[options.slow_rank] = 1.12
     write_run(options.out, spec)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The reader against files with known content: finished, running, killed, cut short, damaged, newer."""
+
 import hashlib
 import os
 import signal
@@ -40,7 +41,9 @@ def test_samples_are_what_was_written(small_file):
         np.testing.assert_array_equal(samples.start_ns(), start)
         np.testing.assert_allclose(samples.seconds(), (stop - start) / 1e9 / 3)
         assert np.isnan(samples.seconds(measured=True)[:3]).all()
-        np.testing.assert_array_equal(samples.seconds(slice(4, 9), slice(2, 3)), samples.seconds()[4:9, 2:3])
+        np.testing.assert_array_equal(
+            samples.seconds(slice(4, 9), slice(2, 3)), samples.seconds()[4:9, 2:3]
+        )
         table = run.table([6])
         assert len(table) == start.size and set(table["host"]) == {"n0", "n1", "n2", "n3"}
         one = table[(table["rank"] == 5) & (table["sample"] == 10)].iloc[0]
@@ -79,7 +82,11 @@ def test_optional_parts_may_be_missing_or_there(tmp_path):
         group["probe_units"] = np.array([b"1", b"Hz"], dtype="S16")
     with load(path) as run:
         assert run.clocks.empty and run.environment == [] and run.launches.empty and run.job_text == ""
-        assert run.samples(5).rows == 51 and (run.samples(5).repeats == 1).all() and run.samples(7).rows == 0
+        assert (
+            run.samples(5).rows == 51
+            and (run.samples(5).repeats == 1).all()
+            and run.samples(7).rows == 0
+        )
         assert run.table([7]).empty and "seconds" in run.table([7])
         samples = run.samples(6)
         assert samples.probe_names == ["cycles", "frequency"] and samples.probe_units == ["1", "Hz"]
@@ -92,11 +99,20 @@ def test_files_that_are_refused(tmp_path):
     with h5py.File(foreign, "w") as file:
         file["x"] = 1
     text.write_text("no HDF5")
-    for path, reason in ((newer, "schema_version 2 is newer"), (foreign, "not written by dlscale"),
-                         (text, "not an HDF5 file"), (tmp_path / "gone.h5", "no such file"), (tmp_path, "no such file")):
+    for path, reason in (
+        (newer, "schema_version 2 is newer"),
+        (foreign, "not written by dlscale"),
+        (text, "not an HDF5 file"),
+        (tmp_path / "gone.h5", "no such file"),
+        (tmp_path, "no such file"),
+    ):
         with pytest.raises(RunFileError) as caught:
             load(path)
-        assert str(path) in str(caught.value) and reason in str(caught.value) and "\n" not in str(caught.value)
+        assert (
+            str(path) in str(caught.value)
+            and reason in str(caught.value)
+            and "\n" not in str(caught.value)
+        )
 
 
 def test_truncated_file_is_refused_with_a_sentence(tmp_path):
@@ -130,8 +146,11 @@ time.sleep(60)
 
 def test_running_and_killed_files(tmp_path):
     path = tmp_path / "live.h5"
-    writer = subprocess.Popen([sys.executable, "-c", WRITER.format(here=str(HERE), path=str(path))],
-                              stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER.format(here=str(HERE), path=str(path))],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         while "ready" not in (line := writer.stdout.readline()):
             assert line, "the writer died"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Statistics on small known numbers, with NaN, with zero spread, and their coverage by simulation."""
+
 import math
 
 import numpy as np
@@ -10,16 +11,20 @@ from dlscale_analysis import stats
 NAN = math.nan
 
 
-@pytest.mark.parametrize("values, median, low, high", [
-    ([5.0], 5.0, NAN, NAN),
-    ([1.0, 2.0], 1.5, NAN, NAN),
-    ([3.0, 1.0, 2.0], 2.0, NAN, NAN),
-    ([4.0, 1.0, 3.0, 2.0], 2.5, NAN, NAN),
-    ([6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 3.5, 1.0, 6.0),
-    ([7.0, 6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 4.0, 1.0, 7.0),
-    ([9.0, 8.0, 7.0, 6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 5.0, 2.0, 8.0),
-    ([NAN, 6.0, 1.0, NAN, 5.0, 2.0, 4.0, 3.0], 3.5, 1.0, 6.0),
-    ([2.0] * 6, 2.0, 2.0, 2.0)])
+@pytest.mark.parametrize(
+    "values, median, low, high",
+    [
+        ([5.0], 5.0, NAN, NAN),
+        ([1.0, 2.0], 1.5, NAN, NAN),
+        ([3.0, 1.0, 2.0], 2.0, NAN, NAN),
+        ([4.0, 1.0, 3.0, 2.0], 2.5, NAN, NAN),
+        ([6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 3.5, 1.0, 6.0),
+        ([7.0, 6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 4.0, 1.0, 7.0),
+        ([9.0, 8.0, 7.0, 6.0, 1.0, 5.0, 2.0, 4.0, 3.0], 5.0, 2.0, 8.0),
+        ([NAN, 6.0, 1.0, NAN, 5.0, 2.0, 4.0, 3.0], 3.5, 1.0, 6.0),
+        ([2.0] * 6, 2.0, 2.0, 2.0),
+    ],
+)
 def test_interval_of_known_numbers(values, median, low, high):
     found = stats.median_interval(np.array(values))
     assert found.median == median and found.count == np.isfinite(values).sum()
@@ -38,7 +43,10 @@ def test_coverage_is_that_of_the_binomial():
     assert stats.order_statistic(6) == (1, pytest.approx(1 - 2 / 64))
     assert stats.order_statistic(9) == (2, pytest.approx(1 - 2 * 10 / 512))
     rng = np.random.default_rng(5)
-    hits = [i.low <= math.log(2) <= i.high for i in map(stats.median_interval, rng.exponential(size=(4000, 6)))]
+    hits = [
+        i.low <= math.log(2) <= i.high
+        for i in map(stats.median_interval, rng.exponential(size=(4000, 6)))
+    ]
     assert 0.955 < np.mean(hits) < 0.98
 
 
@@ -78,7 +86,10 @@ def test_ratio_of_medians():
     assert back.low == pytest.approx(1 / found.high) and back.high == pytest.approx(1 / found.low)
     assert found.low > 9 / 5.5 and found.high < 11 / 4.5  # narrower than the worst case
     few = stats.median_interval(np.array([1.0, 2.0]))
-    assert stats.mover_ratio(a, few).median == pytest.approx(10 / 1.5) and not stats.mover_ratio(a, few).valid
+    assert (
+        stats.mover_ratio(a, few).median == pytest.approx(10 / 1.5)
+        and not stats.mover_ratio(a, few).valid
+    )
     same = stats.median_interval(np.full(6, 3.0))
     assert (stats.mover_ratio(same, same).low, stats.mover_ratio(same, same).high) == (1.0, 1.0)
     assert math.isnan(stats.mover_ratio(a, stats.median_interval(np.zeros(6))).median)
