@@ -130,8 +130,7 @@ Layout layout_from_json(const std::string& text) {
   return layout;
 }
 
-std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Layout& layout,
-                               const Plan& plan) {
+std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Plan& plan) {
   int threads = 1;
   for (const Case& c : plan.cases) threads = std::max(threads, c.threads);
   std::vector<RankRow> rows;

@@ -39,8 +39,7 @@ std::string layout_to_json(const Layout& layout);
 Layout layout_from_json(const std::string& text);
 
 /// Rows of /system/ranks.
-std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Layout& layout,
-                               const Plan& plan);
+std::vector<RankRow> rank_rows(const std::vector<RankFacts>& ranks, const Plan& plan);
 
 /// This machine as the layout of a plan for `ranks` ranks one does not have.
 Layout assumed_layout_here(int ranks, const std::string& device);
