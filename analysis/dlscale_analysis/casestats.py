@@ -64,9 +64,9 @@ class CaseStats:
 
     @property
     def middle(self) -> int:
-        """Index of the participant whose median is nearest to the median over ranks."""
-        if not np.isfinite(self.rank_s).any():
-            return -1
+        """Index of the participant whose median is nearest to the median over ranks; −1 without samples."""
+        if np.isfinite(self.rank_s).sum() < 3:
+            return self.fastest  # of two, the one that is not the slowest
         return int(np.nanargmin(np.abs(self.rank_s - np.nanmedian(self.rank_s))))
 
     def rate(self, seconds: float) -> float:

@@ -18,6 +18,7 @@ from .summary import target_interval
 
 SLOWEST = 20  # ranks listed per run
 RANKS = 64  # rows of the ranks table
+WORST_HOSTS = 12  # shown when there are more than
 HOSTS = 32  # rows of the table of hosts
 HOST_CASES = 14  # its columns
 
@@ -148,7 +149,7 @@ def host_table(view: Overview) -> Dict[str, Any]:
     )
     total = len(table)
     if total > HOSTS:
-        table = table.loc[table.median(axis=1).sort_values(ascending=False).index[:HOSTS]]
+        table = table.loc[table.median(axis=1).sort_values(ascending=False).index[:WORST_HOSTS]]
     kept = list(table.columns[:HOST_CASES])
     labels = view.cases.set_index("case")["label"]
     rows = [(host, [(value, heat(value)) for value in table.loc[host, kept]]) for host in table.index]
@@ -164,7 +165,7 @@ def heat(value: float) -> str:
     """Class of a cell: slower in three steps, faster in three, else none."""
     if not np.isfinite(value):
         return "none"
-    step = sum(abs(value) >= limit for limit in (0.01, 0.03, 0.10))
+    step = sum(round(abs(value), 3) >= limit for limit in (0.01, 0.03, 0.10))
     return f"{'slower' if value > 0 else 'faster'}{step}" if step else "quiet"
 
 

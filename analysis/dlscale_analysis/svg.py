@@ -37,7 +37,8 @@ class Scale:
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             return [10.0**power for power in powers if self.low <= 10.0**power <= self.high]
-        return nice_ticks(self.low, self.high, count)
+        ticks = nice_ticks(self.low, self.high, count)
+        return ticks if len(ticks) > 2 else nice_ticks(self.low, self.high, 2 * count)
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> List[float]:
@@ -146,7 +147,7 @@ class Svg:
     def render(self) -> str:
         return (
             f'<svg viewBox="0 0 {_n(self.width)} {_n(self.height)}" role="img" aria-label="{escape(self.label)}" '
-            f'style="min-width:{min(self.width, 640):.0f}px;max-width:{self.width:.0f}px">'
+            f'style="min-width:{min(self.width, 860):.0f}px;max-width:{self.width:.0f}px">'
             + "".join(self._parts)
             + "</svg>"
         )
@@ -154,12 +155,12 @@ class Svg:
 
 def text_width(text: str, size: float = 12.0) -> float:
     """About the width of `text` in pixels in a sans-serif font."""
-    return 0.56 * size * len(text)
+    return 0.62 * size * len(text)
 
 
 def shortened(text: str, room: float, size: float = 12.5) -> str:
     """`text`, cut with an ellipsis where it would be wider than `room` pixels."""
-    most = int(room / (0.56 * size))
+    most = int(room / (0.62 * size))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -75,7 +75,7 @@ def _main_panel(
     what = (
         "all ranks together"
         if stats.distributed
-        else "median over ranks" if len(stats.ranks) > 1 else "rank 0"
+        else "median over ranks" if len(stats.ranks) > 1 else f"rank {stats.ranks[0]} ({stats.hosts[0]})"
     )
     drawing.text(MAIN[0], 14, what, "t head")
     if stats.time.valid:

@@ -1,114 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The whole program under faults, as a user would meet them. Prints `ok NAME`, `FAILED NAME: why`, `SKIPPED NAME: why`."""
-import glob
 import os
-import pathlib
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
 import h5py
-import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("DLSCALE", str(ROOT / "build" / "dlscale"))
-KILLS = int(os.environ.get("DLSCALE_KILLS", "6"))
-os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="dlscale-faults-"))
-
-# A short job that still has several cases, blocks and ranks.
-JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=3s"]
-
-
-class Wrong(Exception):
-    pass
-
-
-def expect(condition, text):
-    if not condition:
-        raise Wrong(text)
-
-
-def mpirun(ranks, *arguments, **environment):
-    exports = [word for key in environment for word in ("-x", key)]
-    return ["mpirun", "--oversubscribe", *exports, "-np", str(ranks), BINARY, *map(str, arguments)]
-
-
-def run(command, timeout=120, **environment):
-    return subprocess.run(command, cwd=WORK, env={**os.environ, **environment}, capture_output=True, text=True,
-                          timeout=timeout, stdin=subprocess.DEVNULL)
-
-
-def ours(result):
-    return [line for line in result.stderr.splitlines() if line.startswith("dlscale: ")]
-
-
-def check_code(result, code):
-    expect(result.returncode == code, f"exit code {result.returncode}, expected {code}: {result.stderr[-600:]}")
-
-
-def read_cases(path, swmr=False):
-    with h5py.File(path, "r", swmr=swmr) as file:
-        return file["cases"][()], file["status"][()].decode()
-
-
-def check_file(path, swmr=False):
-    """Every row that /cases counts is there and is a time. Returns {case: rows}."""
-    counted = {}
-    with h5py.File(path, "r", swmr=swmr) as file:
-        for row in file["cases"][()]:
-            group = file["samples"][f"{row['id']:04d}"]
-            rows = int(row["samples"]) + int(row["warmup"])
-            start, stop = group["start"][:rows], group["stop"][:rows]
-            expect(start.shape[0] == rows, f"case {row['id']}: {start.shape[0]} rows of {rows}")
-            present = start >= 0
-            expect(np.all(stop[present] >= start[present]), f"case {row['id']}: a sample ends before it starts")
-            expect(np.all((group["phase"][:rows] == 255) == ~present), f"case {row['id']}: phase and times differ")
-            counted[int(row["id"])] = rows
-    return counted
-
-
-def rank_pids(launcher):
-    """PIDs of the ranks below an mpirun, in order of rank."""
-    found = {}
-    for path in glob.glob("/proc/[0-9]*/status"):
-        try:
-            with open(path) as file:
-                parent = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
-            pid = int(path.split("/")[2])
-            if parent != launcher or os.readlink(f"/proc/{pid}/exe") != os.path.realpath(BINARY):
-                continue
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                variables = dict(v.split(b"=", 1) for v in file.read().split(b"\0") if b"=" in v)
-            found[int(variables[b"OMPI_COMM_WORLD_RANK"])] = pid
-        except (OSError, StopIteration, KeyError, ValueError):
-            continue
-    return [found[rank] for rank in sorted(found)]
-
-
-def started(command, path, blocks=1, timeout=60, **environment):
-    """Starts a run; returns once `blocks` blocks are on disk."""
-    process = subprocess.Popen(command, cwd=WORK, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            cases, _ = read_cases(path, swmr=True)
-            if int(cases["blocks"].sum()) >= blocks:
-                return process
-        except OSError:
-            pass
-        time.sleep(0.02)
-    process.kill()
-    raise Wrong("no block was written in time: " + process.communicate()[1][-400:])
-
-
-LONG = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=20", "--set", "run.time_budget=60s"]
+from harness import (BINARY, JOB, KILLS, LONG, ROOT, WORK, Wrong, check_code, check_file, expect, mpirun, ours, rank_pids,
+                     read_cases, run, started)
 
 
 # --- the tests -------------------------------------------------------------------------------------------------------
@@ -408,7 +312,6 @@ def main():
             failed += 1
             print(f"FAILED faults.{name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
             traceback.print_exc()
-    shutil.rmtree(WORK, ignore_errors=True)
     return 1 if failed else 0
 
 
