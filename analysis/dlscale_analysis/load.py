@@ -212,7 +212,7 @@ class Run:
 
 
 def _open(path: str) -> h5py.File:
-    """Plainly first, which checks that a finished file is whole (with SWMR reading HDF5 1.14 searches one that lost
+    """Plainly first, which checks that a finished file is whole (with SWMR reading HDF5 2.0 searches one that lost
     its end without end); the mark of a running or killed writer makes that fail, and then SWMR opens it. Without a
     lock, which a reader does not need and which would stand in the way of a resume."""
     if not h5py.is_hdf5(path):
