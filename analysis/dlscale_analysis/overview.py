@@ -46,6 +46,11 @@ class Overview:
     tiles: List[Tile] = field(default_factory=list)
 
     @property
+    def standing_out(self) -> List[SlowRank]:
+        """Slow in half of their cases or more: for the headline; the others are listed only."""
+        return [rank for rank in self.slow if rank.stands_out]
+
+    @property
     def slow_alone(self) -> List[SlowRank]:
         """Slow ranks on hosts that are not slow as a whole."""
         whole = {(host.launch, host.host) for host in self.hosts}
@@ -74,9 +79,10 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{plural(wrong, 'check')} failed"] if wrong else []
     parts += [f"{skipped} skipped"] if skipped else []
-    parts.append(f"{plural(len(view.slow), 'slow rank')}" if view.slow else "no slow rank found")
+    out = view.standing_out
+    parts.append(f"{plural(len(out), 'slow rank')}" if out else "no rank stands out")
     parts += [plural(len(view.warnings), "warning")] if view.warnings else []
-    level = "warn" if skipped or view.slow or view.warnings else "good"
+    level = "warn" if skipped or out or view.warnings else "good"
     level = "warn" if view.run.status != "completed" else level
     if failed or wrong or view.run.status == "failed":
         level = "bad"
@@ -128,8 +134,8 @@ def _tiles(view: Overview) -> List[Tile]:
                 f"{quantity(row['slowest_s'], 's')}",
             )
         )
-    named = len(view.slow)
-    worst = (view.hosts or view.slow_alone or [None])[0]
+    named = len(view.standing_out)
+    worst = (view.hosts or view.standing_out or [None])[0]
     tiles.append(
         Tile(
             "Slow ranks",

@@ -46,6 +46,11 @@ class SlowRank:
     at_fault: str  # with two ranks: "own roof" | "no-op" | "unclear"; empty otherwise
     launch: int
 
+    @property
+    def stands_out(self) -> bool:
+        """Slow in at least half of the cases it was judged in, or late in the no-op: what the headline counts."""
+        return bool(2 * self.named >= self.judged and self.named) or bool(np.isfinite(self.noop_s))
+
     def sentence(self) -> str:
         """ "rank 3 (host n7): 5 of 6 cases slower, median +12.0 %" and what goes with it."""
         parts = []
