@@ -16,7 +16,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
 endif()
 target_link_options(dlscale_options INTERFACE -Wl,--build-id)
 if(DLSCALE_SANITIZE)
+  # -O1 builds in half the time; GCC 12 with sanitizers warns of uninitialised parts inside its own <regex>.
   target_compile_options(dlscale_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer
-                                                   -fno-sanitize-recover=undefined)
+                                                   -fno-sanitize-recover=undefined -O1 -Wno-maybe-uninitialized)
   target_link_options(dlscale_options INTERFACE -fsanitize=address,undefined)
 endif()

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From the plan's words to the file's.
+// From the plan's words to the file's and the controller's.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "director.hpp"
+#include "workloads/contract.hpp"
 
 namespace dlscale {
 
@@ -45,6 +46,25 @@ CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int lau
   std::sort(out.ranks.begin(), out.ranks.end());
   for (const Probe& p : Probes::list()) out.probes.push_back({p.name, p.unit, p.description});
   return out;
+}
+
+ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock) {
+  ControllerSettings settings;
+  const auto turn_list = turns(c.occupancy, layout);
+  for (const auto& turn : turn_list) settings.participants += static_cast<int>(turn.size());
+  settings.participants -= 1;  // the default is one
+  settings.turns = std::max(1, static_cast<int>(turn_list.size()));
+  settings.blocks = static_cast<int>(c.sampling.blocks);
+  settings.interval = c.sampling.interval;
+  settings.confidence = c.sampling.confidence;
+  settings.warmup_s = c.sampling.warmup_s;
+  settings.min_time_s = c.sampling.min_time_s;
+  settings.max_time_s = c.sampling.max_time_s;
+  settings.budget_s = c.budget_s;
+  settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
+  const Entry* entry = find_entry(c.workload, c.variant);
+  settings.distributed = entry != nullptr && entry->distributed;
+  return settings;
 }
 
 }  // namespace dlscale

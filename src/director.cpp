@@ -18,25 +18,6 @@ namespace {
 constexpr double root_busy_s = 2;  // writing and deciding between two commands
 constexpr std::size_t most_ranks_listed = 64;
 
-ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock) {
-  ControllerSettings settings;
-  const auto turn_list = turns(c.occupancy, layout);
-  for (const auto& turn : turn_list) settings.participants += static_cast<int>(turn.size());
-  settings.participants -= 1;  // the default is one
-  settings.turns = std::max(1, static_cast<int>(turn_list.size()));
-  settings.blocks = static_cast<int>(c.sampling.blocks);
-  settings.interval = c.sampling.interval;
-  settings.confidence = c.sampling.confidence;
-  settings.warmup_s = c.sampling.warmup_s;
-  settings.min_time_s = c.sampling.min_time_s;
-  settings.max_time_s = c.sampling.max_time_s;
-  settings.budget_s = c.budget_s;
-  settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
-  const Entry* entry = find_entry(c.workload, c.variant);
-  settings.distributed = entry != nullptr && entry->distributed;
-  return settings;
-}
-
 }  // namespace
 
 Director::Director(Stage stage) : s_(std::move(stage)) {

@@ -23,6 +23,9 @@ CaseRow case_row(const Case& c, int file_id, int launch);
 /// Columns of a case in the file: its participants.
 CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch);
 
+/// What a case's controller starts from.
+ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock);
+
 /// What the director works with; all owned by the caller.
 struct Stage {
   const MpiSession& session;

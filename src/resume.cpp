@@ -105,25 +105,20 @@ Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
   return plan;
 }
 
-Config selftest_config() {
-  Config config;
-  config.job_name = "selftest";
-  config.run.name = "selftest";
-  config.run.time_budget_s = 30;
-  config.sampling.interval = 0.1;
-  const auto add = [&](const std::string& workload, const Params& params) {
-    CaseRequest request;
-    request.workload = workload;
-    request.place = {"--selftest", 0};
-    for (const auto& [key, value] : params.items())
-      request.settings.push_back({key, {value}, request.place});
-    config.cases.push_back(std::move(request));
-  };
-  for (const std::string& name : workload_names())
-    if (const Entry* entry = find_entry(name, "cpu"))
-      for (const Params& params : entry->examples()) add(name, params);
-  config.job_text = "# --selftest: every workload's own examples\n";
-  return config;
+Config selftest_config(const CommandLine& line, int ranks) {
+  CommandLine whole = line;
+  for (const Entry& entry : registry())
+    for (const Params& params : entry.examples()) {
+      std::string text = entry.name;
+      for (const auto& [key, value] : params.items()) text += fmt::format(" {}={}", key, to_text(value));
+      whole.cases.push_back(text);
+    }
+  whole.cases.push_back(fmt::format("noop delay={} delay_rank={}", selftest_delay_s, ranks - 1));
+  // In front of the user's own, so that those win.
+  const std::vector<std::string> sets = {"run.name=selftest", "run.time_budget=30s",
+                                         "sampling.interval=0.1"};
+  whole.sets.insert(whole.sets.begin(), sets.begin(), sets.end());
+  return load_config(whole, find_jobs_dir());
 }
 
 }  // namespace dlscale

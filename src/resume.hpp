@@ -29,7 +29,9 @@ ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& bu
 /// renumbered from 0. Fills in what the superseded rows say. Empty when nothing is open.
 Plan remaining_plan(const Plan& whole, ResumePlan& resume);
 
-/// --selftest: every workload's own examples, a delayed no-op, within seconds.
-Config selftest_config();
+/// --selftest: every workload's own examples, and a no-op delayed on the last rank, which the summary
+/// must name.
+Config selftest_config(const CommandLine& line, int ranks);
+constexpr double selftest_delay_s = 0.002;
 
 }  // namespace dlscale

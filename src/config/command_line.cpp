@@ -168,7 +168,7 @@ const std::vector<Task>& tasks() {
       {"--list", {"--quiet"}, "it prints the workloads and runs nothing"},
       {"--dump-default", {"--quiet"}, "it prints the defaults and runs nothing"},
       {"--selftest",
-       {"--quiet", "--allow", "--device", "--threads", "--only", "--set"},
+       {"--quiet", "--allow", "--device", "--threads", "--only", "--set", "--output"},
        "it runs the workloads' own examples and no job"},
       {"--plan",
        {"JOB", "--quiet", "--allow", "--device", "--threads", "--only", "--set", "--case", "--ranks",

@@ -295,6 +295,17 @@ def test_skipped_and_missed():
     expect("max_time" in result.stdout, "the summary does not name it")
 
 
+def test_selftest():
+    path = WORK / "selftest.h5"
+    result = run(mpirun(2, "--selftest", "--only", "noop*", "--only", "triad*", "-o", path))
+    check_code(result, 0)
+    expect("rank 1 on" in result.stdout, "the delayed rank is not named")
+    # A detection that finds nothing must fail: with the delay gone there is nobody to name.
+    result = run(mpirun(2, "--selftest", "--only", "triad*", "-o", WORK / "blind.h5"))
+    check_code(result, 1)
+    expect("is not named" in result.stdout, "the failed self-test says nothing")
+
+
 def main():
     tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
     chosen = sys.argv[1:] or list(tests)
