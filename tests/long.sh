@@ -13,6 +13,7 @@ fi
 export DLSCALE_FUZZ_CASES=${DLSCALE_FUZZ_CASES:-1000}  # mutated job files and command lines
 export DLSCALE_KILLS=${DLSCALE_KILLS:-100}             # SIGKILLs at random moments
 export DLSCALE_CLEAN_RUNS=${DLSCALE_CLEAN_RUNS:-200}   # runs in which no check may fail
+export DLSCALE_CLEAN_FULL=${DLSCALE_CLEAN_FULL:-200}   # the same at 4096
 export DLSCALE_LONG=1
 
 if [ ! -x "$DLSCALE" ] || [ ! -f build/CTestTestfile.cmake ]; then
