@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/clock.hpp"
@@ -53,10 +54,10 @@ void Progress::batch(const Case& c, const CaseController& controller, int done, 
                          100 * interval.relative_half_width());
   else if (interval.median > 0)
     state += fmt::format(" {}", format_seconds(interval.median));
-  const std::string left =
-      budget_s_ > 0 ? fmt::format(", {} left", format_seconds(std::max(0.0, budget_s_ - elapsed))) : "";
-  show(
-      fmt::format("[{}/{}] {}: {} ({}{})", done, total, c.name(), state, format_seconds(elapsed), left));
+  // What must not be cut off at the window's edge comes first.
+  const std::string time = budget_s_ > 0 ? format_seconds(std::max(0.0, budget_s_ - elapsed)) + " left"
+                                         : format_seconds(elapsed) + " so far";
+  show(fmt::format("[{}/{}, {}] {}: {}", done, total, time, c.name(), state));
 }
 
 void Progress::note(const std::string& line) {
