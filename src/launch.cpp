@@ -59,6 +59,7 @@ class Run {
  public:
   Run(const CommandLine& line, Ending& ending) : line_(line), ending_(ending) {}
   int execute();
+  int rank() const { return session_.world().rank(); }
 
  private:
   int agree_on_config();
