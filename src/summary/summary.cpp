@@ -245,8 +245,8 @@ std::string render_foms(const RunSummary& run) {
       const double giga = 1e-9 * work;
       const char* unit = rate_unit(c) == "B/s" ? "GB/s" : "GFLOP/s";
       text += fmt::format("FOM: {}_median = {:.6g} {}\n", name, giga / o.seconds.median, unit);
-      text +=
-          fmt::format("FOM: {}_slowest = {:.6g} {}\n", name, giga / std::max(o.seconds.median, percentile(o.rank_seconds, 1)), unit);
+      text += fmt::format("FOM: {}_slowest = {:.6g} {}\n", name,
+                          giga / std::max(o.seconds.median, percentile(o.rank_seconds, 1)), unit);
     } else {
       text += fmt::format("FOM: {}_median = {:.6g} s\n", name, o.seconds.median);
     }
