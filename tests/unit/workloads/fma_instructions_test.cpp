@@ -15,7 +15,7 @@ using namespace dlscale;
 namespace {
 
 // Instructions of each fma_* function of this very program.
-std::map<std::string, std::vector<std::string>> disassemble() {
+[[maybe_unused]] std::map<std::string, std::vector<std::string>> disassemble() {
   std::map<std::string, std::vector<std::string>> functions;
   // Symbols of the anonymous namespace are kept by name in the object's symbol table.
   FILE* pipe = popen("objdump -d --no-show-raw-insn -C /proc/$PPID/exe 2>/dev/null", "r");
@@ -40,7 +40,8 @@ unsigned long address_of(const std::string& line) {
 }
 
 // The innermost loop that holds a multiply-add: from the target of a backward jump to the jump.
-std::vector<std::string> hot_loop(const std::vector<std::string>& lines, const std::string& multiply) {
+[[maybe_unused]] std::vector<std::string> hot_loop(const std::vector<std::string>& lines,
+                                                   const std::string& multiply) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::size_t jump = lines[i].find("\tjne");
     if (jump == std::string::npos) continue;
