@@ -65,6 +65,7 @@ class Run {
   int agree_on_config();
   int agree_on_plan();
   int open_file();
+  void close_finished();
   int measure();
   int finish(Director& director, const std::vector<CaseOutcome>& outcomes);
   void start_watchdog();
@@ -164,12 +165,20 @@ FileSpec Run::file_spec() const {
   return spec;
 }
 
+// Every case was done when the earlier launch was ended: what is left is to say so in the file.
+void Run::close_finished() {
+  RunFile::reopen(line_.resume, file_spec(), resume_.superseded)->close("completed");
+  if (resume_.earlier_failures)
+    throw Error(
+        ExitCode::case_failed,
+        fmt::format("nothing to resume: every case of {} is done, and some failed", line_.resume),
+        "a failed case is not tried again", "see its message with dlscale-report");
+  std::printf("nothing to resume: every case of %s is done\n", line_.resume.c_str());
+}
+
 int Run::open_file() {
   const int code = on_root(session_, [&] {
-    if (resume_.active && plan_.cases.empty()) {
-      std::printf("nothing to resume: every case of %s is done\n", line_.resume.c_str());
-      return;
-    }
+    if (resume_.active && plan_.cases.empty()) return close_finished();
     const std::string path = !line_.output.empty() ? line_.output : default_output();
     file_ = resume_.active ? RunFile::reopen(line_.resume, file_spec(), resume_.superseded)
                            : RunFile::create(path, file_spec());

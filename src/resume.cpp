@@ -81,10 +81,9 @@ Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
     }
   Plan plan = whole;
   plan.cases.clear();
-  if (keep.empty()) return plan;
   std::map<int, int> renumbered;
   for (const Case& c : whole.cases) {
-    if (!keep.contains(c.id) && c.role != "baseline") continue;
+    if (keep.empty() || (!keep.contains(c.id) && c.role != "baseline")) continue;
     renumbered[c.id] = static_cast<int>(plan.cases.size());
     plan.cases.push_back(c);
     plan.cases.back().id = renumbered[c.id];

@@ -82,7 +82,8 @@ def test_second_run_on_same_output():
 
 def test_sigterm_to_root():
     path = WORK / "term.h5"
-    process = started(mpirun(2, "-o", path, *LONG), path, blocks=3)
+    held = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=8", "--set", "run.time_budget=25s"]
+    process = started(mpirun(2, "-o", path, *held), path, blocks=3)
     begin = time.monotonic()
     os.kill(rank_pids(process.pid)[0], signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
@@ -159,6 +160,19 @@ def test_recover():
     check_code(run([BINARY, "--recover", str(path)]), 0)
     check_file(path)  # plainly, without swmr
     expect(read_cases(path)[1] == "interrupted", "status")
+
+
+def test_resume_of_a_finished_run():
+    path = WORK / "done.h5"
+    check_code(run(mpirun(2, "-o", path, "--case", "gemm m=8 n=8 k=8", "--set", "run.time_budget=1s")), 0)
+    with h5py.File(path, "r+") as file:  # as after a kill between the last case and the closing
+        file["status"][()] = b"running"
+    result = run(mpirun(2, "--resume", path))
+    check_code(result, 0)
+    expect("nothing to resume" in result.stdout, result.stdout[-300:])
+    cases, status = read_cases(path)
+    expect(status == "completed", f"status {status}")
+    expect(all(c["status"] == b"completed" for c in cases), "a finished case was touched")
 
 
 def test_resume_refused():
