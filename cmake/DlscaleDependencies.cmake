@@ -38,3 +38,17 @@ if(NOT dlscale_hdf5_libraries)
 endif()
 target_link_libraries(dlscale_hdf5 INTERFACE ${dlscale_hdf5_libraries})
 target_compile_definitions(dlscale_hdf5 INTERFACE ${HDF5_C_DEFINITIONS})
+
+# oneDNN 2.6 (Debian 12) or 3.x, with its OpenMP runtime; the optimiser's threads are the same OpenMP pool's.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(ZLIB REQUIRED)
+# Found by its files: the CMake package of a build with a GPU runtime (Debian's) wants OpenCL's headers, and stops without.
+find_path(DLSCALE_DNNL_INCLUDE oneapi/dnnl/dnnl.hpp HINTS ${dnnl_ROOT} $ENV{dnnl_ROOT} $ENV{DNNLROOT}
+          PATH_SUFFIXES include REQUIRED)
+find_library(DLSCALE_DNNL_LIBRARY dnnl HINTS ${dnnl_ROOT} $ENV{dnnl_ROOT} $ENV{DNNLROOT} PATH_SUFFIXES lib lib64 REQUIRED)
+message(STATUS "Found oneDNN: ${DLSCALE_DNNL_LIBRARY}")
+add_library(DNNL::dnnl UNKNOWN IMPORTED)
+set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${DLSCALE_DNNL_LIBRARY}
+                                            INTERFACE_INCLUDE_DIRECTORIES ${DLSCALE_DNNL_INCLUDE})
+add_library(dlscale_onednn INTERFACE)
+target_link_libraries(dlscale_onednn INTERFACE DNNL::dnnl)

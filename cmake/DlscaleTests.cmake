@@ -26,7 +26,11 @@ function(dlscale_unit_tests room)
   add_executable(unit_${room} ${sources})
   target_link_libraries(unit_${room} PRIVATE dlscale_catch_main dlscale_${room} ${ARGN})
   add_test(NAME unit_${room} COMMAND unit_${room})
-  set_tests_properties(unit_${room} PROPERTIES LABELS unit TIMEOUT 300)
+  set(limit 300)
+  if(DLSCALE_SANITIZE)  # several times slower
+    set(limit 800)
+  endif()
+  set_tests_properties(unit_${room} PROPERTIES LABELS unit TIMEOUT ${limit})
 endfunction()
 
 function(dlscale_mpi_tests)

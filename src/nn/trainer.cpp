@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "nn/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+
+namespace dlscale::nn {
+namespace {
+
+// Images of a loader's last batch, when it is smaller than the others; 0 if not.
+int remainder(const Loader& loader, int batch) {
+  const std::int64_t full = loader.images() / batch;
+  return loader.batches() > full ? static_cast<int>(loader.images() - full * batch) : 0;
+}
+
+}  // namespace
+
+Trainer::Trainer(const Graph& graph, Executor& executor, Loader& loader, int batch)
+    : graph_(graph), executor_(executor), loader_(loader) {
+  executor_.prepare(batch, Mode::training);
+  if (const int rest = remainder(loader, batch); rest > 0) executor_.prepare(rest, Mode::training);
+}
+
+void Trainer::start_epoch(std::int64_t epoch) {
+  loader_.start_epoch(epoch);
+  epoch_loss_ = 0;
+  epoch_images_ = 0;
+}
+
+bool Trainer::step() {
+  const std::int64_t begin = now_ns();
+  const BatchView batch = loader_.next();
+  const std::int64_t loaded = now_ns();
+  *part(StepPart::load) += loaded - begin;
+  if (batch.count == 0) return false;
+  executor_.load(batch.images, batch.labels, batch.count, Mode::training);
+  const std::int64_t copied = now_ns();
+  executor_.forward();
+  last_loss_ = executor_.loss();
+  const double untrained = std::log(static_cast<double>(graph_.classes()));
+  if (!(last_loss_ <= exploding * untrained))  // NaN is not
+    fail(fmt::format("at step {}", steps_ + 1),
+         fmt::format("the loss is {:.4g}, an untrained network's is {:.2f}", last_loss_, untrained));
+  const std::int64_t forward = now_ns();
+  executor_.backward({});
+  const std::int64_t backward = now_ns();
+  executor_.update(1);
+  if (!executor_.finite())
+    fail(fmt::format("at step {}", steps_ + 1), "a parameter is not finite after the update");
+  const std::int64_t updated = now_ns();
+  *part(StepPart::copy) += copied - loaded;
+  *part(StepPart::forward) += forward - copied;
+  *part(StepPart::backward) += backward - forward;
+  *part(StepPart::update) += updated - backward;
+  ++steps_;
+  epoch_loss_ += last_loss_ * batch.count;
+  epoch_images_ += batch.count;
+  return true;
+}
+
+// A loss explodes some steps before anything overflows: the tensor that went furthest is named then.
+std::string Trainer::largest_parameter() const {
+  float largest = -1;
+  std::string name;
+  for (std::size_t p = 0; p < graph_.parameters().size(); ++p) {
+    std::vector<float> values(static_cast<std::size_t>(graph_.parameters()[p].count()));
+    executor_.read_parameter(static_cast<int>(p), values);
+    float own = 0;
+    for (const float value : values) own = std::max(own, std::abs(value));
+    if (own > largest) {
+      largest = own;
+      name = graph_.parameters()[p].name;
+    }
+  }
+  return fmt::format("{}, up to {:.3g}", name, largest);
+}
+
+void Trainer::fail(const std::string& where, const std::string& what) const {
+  const std::string tensor = executor_.first_not_finite();
+  throw Error(ExitCode::case_failed, fmt::format("training failed {}: {}", where, what),
+              tensor.empty() ? "tensor with the largest weights: " + largest_parameter()
+                             : "first tensor that is not finite: " + tensor,
+              "lower lr; if it is low, distrust the data or this rank's hardware");
+}
+
+void Trainer::take_parts(std::span<double> seconds) {
+  for (std::size_t i = 0; i < parts_.size() && i < seconds.size(); ++i) {
+    seconds[i] = 1e-9 * static_cast<double>(parts_[i]);
+    parts_[i] = 0;
+  }
+}
+
+double Trainer::epoch_loss() const {
+  return epoch_images_ == 0 ? std::nan("") : epoch_loss_ / static_cast<double>(epoch_images_);
+}
+
+Evaluation Trainer::evaluate(Loader& loader, int batch) {
+  executor_.prepare(batch, Mode::inference);
+  if (const int rest = remainder(loader, batch); rest > 0) executor_.prepare(rest, Mode::inference);
+  Evaluation total;
+  loader.start_epoch(0);
+  std::int64_t correct = 0;
+  for (BatchView view = loader.next(); view.count > 0; view = loader.next()) {
+    executor_.load(view.images, view.labels, view.count, Mode::inference);
+    executor_.forward();
+    total.loss += executor_.loss() * view.count;
+    total.images += view.count;
+    correct += executor_.correct();
+  }
+  total.loss /= static_cast<double>(total.images);
+  total.accuracy = static_cast<double>(correct) / static_cast<double>(total.images);
+  if (!std::isfinite(total.loss))
+    fail(fmt::format("in the validation after step {}", steps_),
+         fmt::format("the loss of the test images is {}", total.loss));
+  return total;
+}
+
+}  // namespace dlscale::nn

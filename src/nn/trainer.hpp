@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// One training step after the other, each part of it timed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "nn/data/loader.hpp"
+#include "nn/executor.hpp"
+
+namespace dlscale::nn {
+
+/// Disjoint stretches of a step, in this order: waiting for or building the batch; handing it to the
+/// device; the two passes; gradients of other ranks, as far as not hidden; optimiser.
+enum class StepPart { load, copy, forward, backward, reduce, update };
+constexpr std::array<const char*, 6> step_part_names = {"load",     "copy",   "forward",
+                                                        "backward", "reduce", "update"};
+
+struct Evaluation {
+  double loss = 0, accuracy = 0;  ///< mean per image; fraction
+  std::int64_t images = 0;
+};
+
+class Trainer {
+ public:
+  /// Both must outlive it. Programs for the loader's batch and its last, smaller one are prepared here.
+  Trainer(const Graph& graph, Executor& executor, Loader& loader, int batch);
+
+  void start_epoch(std::int64_t epoch);
+  /// One step; false, with nothing done, at the end of the epoch. A loss that is not finite, or more
+  /// than `exploding` times larger than an untrained network's, or a parameter that is not finite after
+  /// the update, throws Error(case_failed) naming the step (from 1) and the first tensor that is not
+  /// finite, or else the parameter with the largest value.
+  bool step();
+
+  /// Seconds of each part since the last call.
+  void take_parts(std::span<double> seconds);
+  /// Mean loss over the images of the epoch so far.
+  double epoch_loss() const;
+  std::int64_t epoch_images() const { return epoch_images_; }
+  std::int64_t steps() const { return steps_; }
+  double last_loss() const { return last_loss_; }
+
+  /// Loss and accuracy over the whole of another loader, in inference mode. A loss that is not finite
+  /// throws as in step(): running statistics may be damaged where every parameter is finite.
+  Evaluation evaluate(Loader& loader, int batch);
+
+  static constexpr double exploding = 100;
+
+ private:
+  [[noreturn]] void fail(const std::string& where, const std::string& what) const;
+  std::string largest_parameter() const;
+  std::int64_t* part(StepPart p) { return &parts_[static_cast<std::size_t>(p)]; }
+
+  const Graph& graph_;
+  Executor& executor_;
+  Loader& loader_;
+  std::array<std::int64_t, 6> parts_{};  ///< ns
+  std::int64_t steps_ = 0, epoch_images_ = 0;
+  double epoch_loss_ = 0, last_loss_ = 0;
+};
+
+}  // namespace dlscale::nn

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The trainer's schedule on a scripted executor, and learning and failing on a real one.
+#include "nn/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <thread>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "dlscale_catch.hpp"
+#include "nn/models.hpp"
+
+using namespace dlscale;
+using namespace dlscale::nn;
+
+namespace {
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double ms = 1e-3;
+
+/// Computes nothing: its loss is the number of images loaded, unless told otherwise, and every call
+/// sleeps for a time of its own.
+class Scripted final : public Executor {
+ public:
+  std::vector<std::pair<int, Mode>> prepared;
+  std::vector<std::pair<std::vector<std::int32_t>, Mode>> loaded;  // labels
+  std::vector<std::string> calls;
+  std::map<std::string, int> sleep_ms;
+  std::map<int, double> loss_of;  ///< by number of the forward pass, from 1
+  std::vector<float> largest_of;  ///< first value of every parameter
+  std::string broken_tensor;      ///< what first_not_finite() says
+  int broken_update = -1, forwards = 0, updates = 0;
+
+  void prepare(int batch, Mode mode) override { prepared.emplace_back(batch, mode); }
+  void load(std::span<const float>, std::span<const std::int32_t> labels, int batch,
+            Mode mode) override {
+    call("load");
+    CHECK(static_cast<std::size_t>(batch) == labels.size());
+    loaded.push_back({{labels.begin(), labels.end()}, mode});
+  }
+  void forward() override {
+    call("forward");
+    ++forwards;
+  }
+  double loss() const override {
+    const auto found = loss_of.find(forwards);
+    return found == loss_of.end() ? static_cast<double>(loaded.back().first.size()) : found->second;
+  }
+  std::int64_t correct() const override {  // says class 3 of every image
+    const std::vector<std::int32_t>& labels = loaded.back().first;
+    return std::count(labels.begin(), labels.end(), 3);
+  }
+  void backward(const std::function<void(int)>&) override { call("backward"); }
+  void update(float scale) override {
+    call("update");
+    CHECK(scale == 1.0F);
+    ++updates;
+  }
+  bool finite() const override { return updates != broken_update; }
+  std::string first_not_finite() const override { return broken_tensor; }
+  void read_parameter(int parameter, std::span<float> values) const override {
+    std::fill(values.begin(), values.end(), 0.0F);
+    const auto p = static_cast<std::size_t>(parameter);
+    if (p < largest_of.size()) values.back() = largest_of[p];
+  }
+
+  std::int64_t memory_bytes() const override { return 0; }
+  std::string facts() const override { return "{}"; }
+  void initialise() override {}
+  void write_parameter(int, std::span<const float>) override {}
+  void read_gradient(int, std::span<float>) const override {}
+  void read_statistics(int, std::span<float>, std::span<float>) const override {}
+  void write_statistics(int, std::span<const float>, std::span<const float>) override {}
+  std::vector<Bucket>& buckets() override { return buckets_; }
+  std::span<const float> logits() override { return {}; }
+  void time_layers(bool) override {}
+  const std::vector<LayerTime>& layer_times() const override { return times_; }
+  void clear_layer_times() override {}
+  void observe(std::function<void(const LayerView&)>) override {}
+  void corrupt(int, bool, float) override {}
+
+ private:
+  void call(const std::string& name) {
+    calls.push_back(name);
+    if (const auto found = sleep_ms.find(name); found != sleep_ms.end())
+      std::this_thread::sleep_for(std::chrono::milliseconds(found->second));
+  }
+  std::vector<Bucket> buckets_;
+  std::vector<LayerTime> times_;
+};
+
+std::shared_ptr<const Dataset> images(std::int64_t train, std::int64_t test) {
+  return make_synthetic(5, train, test);
+}
+
+LoaderOptions options_of(int batch, int workers = 0) {
+  LoaderOptions o;
+  o.batch = batch;
+  o.workers = workers;
+  o.seed = 11;
+  o.input = {1, 28, 28};
+  return o;
+}
+
+Graph network() {
+  return find_model("topflight-cnn")->build({});
+}
+
+/// What `action` threw; empty if nothing.
+template <class Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == ExitCode::case_failed);
+    return error.what();
+  }
+  return {};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// Losses of `epochs` epochs on the real executor.
+std::vector<double> losses(int workers, std::uint64_t seed, int epochs = 2) {
+  const Graph graph = network();
+  const auto loader = make_loader(images(43, 1), false, options_of(8, workers));
+  ExecutorOptions options;
+  options.seed = seed;
+  options.optimizer.kind = OptimizerKind::adam;
+  const auto executor = make_cpu_executor(graph, options);
+  Trainer trainer(graph, *executor, *loader, 8);
+  executor->initialise();
+  std::vector<double> all;
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    trainer.start_epoch(epoch);
+    while (trainer.step()) all.push_back(trainer.last_loss());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("an epoch has every image once, its last batch is smaller") {
+  const Graph graph = network();
+  const auto set = images(23, 1);
+  const auto loader = make_loader(set, false, options_of(5));
+  Scripted executor;
+  Trainer trainer(graph, executor, *loader, 5);
+  CHECK(executor.prepared ==
+        std::vector<std::pair<int, Mode>>{{5, Mode::training}, {3, Mode::training}});
+  CHECK(std::isnan(trainer.epoch_loss()));
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    executor.loaded.clear();
+    trainer.start_epoch(epoch);
+    for (int step = 0; step < 5; ++step) REQUIRE(trainer.step());
+    CHECK(trainer.steps() == 5 * (epoch + 1));
+    const auto calls = executor.calls;
+    CHECK_FALSE(trainer.step());
+    CHECK(executor.calls == calls);  // nothing was done at the end
+    CHECK(trainer.steps() == 5 * (epoch + 1));
+    CHECK(trainer.epoch_images() == 23);
+    // The mean over images, not over steps (23 / 5 = 4.6).
+    CHECK(trainer.epoch_loss() == Approx((4 * 5 * 5 + 3 * 3) / 23.0));
+    CHECK(trainer.last_loss() == 3);
+    std::vector<std::int32_t> labels;
+    for (const auto& [part, mode] : executor.loaded) {
+      labels.insert(labels.end(), part.begin(), part.end());
+      CHECK(mode == Mode::training);
+    }
+    std::vector<std::int32_t> expected(set->train.labels.begin(), set->train.labels.end());
+    CHECK(labels != expected);  // shuffled
+    std::sort(labels.begin(), labels.end());
+    std::sort(expected.begin(), expected.end());
+    CHECK(labels == expected);
+  }
+  CHECK(executor.calls.size() == 2 * 5 * 4);
+  CHECK(std::vector<std::string>(executor.calls.begin(), executor.calls.begin() + 4) ==
+        std::vector<std::string>{"load", "forward", "backward", "update"});
+}
+
+TEST_CASE("without the remainder an epoch has full batches only") {
+  const Graph graph = network();
+  LoaderOptions options = options_of(5);
+  options.drop_last = true;
+  const auto loader = make_loader(images(23, 1), false, options);
+  Scripted executor;
+  Trainer trainer(graph, executor, *loader, 5);
+  CHECK(executor.prepared == std::vector<std::pair<int, Mode>>{{5, Mode::training}});
+  trainer.start_epoch(0);
+  while (trainer.step()) CHECK(executor.loaded.back().first.size() == 5);
+  CHECK(trainer.steps() == 4);
+  CHECK(trainer.epoch_images() == 20);
+}
+
+TEST_CASE("the parts of steps are disjoint and complete") {
+  const Graph graph = network();
+  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  Scripted executor;
+  // Different enough for a part that is booked under another's name to show.
+  executor.sleep_ms = {{"load", 2}, {"forward", 5}, {"backward", 11}, {"update", 3}};
+  Trainer trainer(graph, executor, *loader, 4);
+  trainer.start_epoch(0);
+  std::array<double, 6> parts{};
+  trainer.take_parts(parts);
+  CHECK(std::accumulate(parts.begin(), parts.end(), 0.0) == 0);
+  const std::int64_t begin = now_ns();
+  for (int i = 0; i < 3; ++i) REQUIRE(trainer.step());
+  const double wall = seconds_since(begin);
+  trainer.take_parts(parts);
+  const auto part = [&](StepPart p) { return parts[static_cast<std::size_t>(p)]; };
+  CHECK(part(StepPart::load) > 0);
+  CHECK(part(StepPart::copy) >= 3 * 2 * ms);
+  CHECK(part(StepPart::forward) >= 3 * 5 * ms);
+  CHECK(part(StepPart::backward) >= 3 * 11 * ms);
+  CHECK(part(StepPart::reduce) == 0);
+  CHECK(part(StepPart::update) >= 3 * 3 * ms);
+  CHECK(std::accumulate(parts.begin(), parts.end(), 0.0) <= wall);
+  // Taken once only; what is too short for all is no error.
+  trainer.take_parts(parts);
+  CHECK(std::accumulate(parts.begin(), parts.end(), 0.0) == 0);
+  trainer.take_parts(std::span(parts).first(2));
+}
+
+TEST_CASE("an evaluation counts every test image once") {
+  const Graph graph = network();
+  const auto set = images(8, 17);
+  const auto loader = make_loader(set, false, options_of(4));
+  LoaderOptions options = options_of(6, GENERATE(0, 2));
+  options.shuffle = false;
+  const auto test = make_loader(set, true, options);
+  Scripted executor;
+  Trainer trainer(graph, executor, *loader, 4);
+  executor.prepared.clear();
+  for (int repetition = 0; repetition < 2; ++repetition) {
+    executor.loaded.clear();
+    const Evaluation result = trainer.evaluate(*test, 6);
+    CHECK(result.images == 17);
+    CHECK(result.loss == Approx((2 * 6 * 6 + 5 * 5) / 17.0));
+    const auto threes = std::count(set->test.labels.begin(), set->test.labels.end(), 3);
+    CHECK(result.accuracy == Approx(static_cast<double>(threes) / 17));
+    std::vector<std::int32_t> labels;
+    for (const auto& [part, mode] : executor.loaded) {
+      labels.insert(labels.end(), part.begin(), part.end());
+      CHECK(mode == Mode::inference);
+    }
+    CHECK(labels == std::vector<std::int32_t>(set->test.labels.begin(), set->test.labels.end()));
+  }
+  CHECK(executor.prepared.front() == std::pair(6, Mode::inference));
+  CHECK(executor.prepared[1] == std::pair(5, Mode::inference));
+  CHECK(trainer.steps() == 0);
+  CHECK(executor.updates == 0);
+}
+
+TEST_CASE("a loss that is no number or explodes ends training, step and tensor named") {
+  const Graph graph = network();
+  const auto loader = make_loader(images(40, 4), false, options_of(4));
+  Scripted executor;
+  Trainer trainer(graph, executor, *loader, 4);
+  trainer.start_epoch(0);
+  const double untrained = std::log(10.0);
+  executor.loss_of = {{1, 0}, {2, 99.9 * untrained}};
+  REQUIRE(trainer.step());
+  REQUIRE(trainer.step());
+  const auto fails = [&](const std::string& why, const std::string& tensor) {
+    const std::string message = message_of([&] { trainer.step(); });
+    INFO(message);
+    CHECK(contains(message, "training failed at step 3: "));
+    CHECK(contains(message, why));
+    CHECK(contains(message, tensor));
+  };
+  SECTION("NaN") {
+    executor.loss_of[3] = not_a_number;
+    executor.broken_tensor = "output of bn1";
+    fails("the loss is nan", "first tensor that is not finite: output of bn1");
+    CHECK(executor.updates == 2);  // it has spoilt nothing
+    CHECK(trainer.steps() == 2);
+  }
+  SECTION("infinite") {
+    executor.loss_of[3] = std::numeric_limits<double>::infinity();
+    executor.broken_tensor = "conv1.weight";
+    fails("the loss is inf", "conv1.weight");
+  }
+  SECTION("finite, but far beyond an untrained network's") {
+    executor.loss_of[3] = 100.1 * untrained;
+    executor.largest_of = {1.0F, 2.0F, -7e5F, 3.0F};
+    fails("the loss is 230.5", "largest weights: " + graph.parameters()[2].name + ", up to 7e+05");
+  }
+  SECTION("a parameter after the update, the loss being fine") {
+    executor.broken_update = 3;
+    executor.broken_tensor = "fc3.bias";
+    fails("after the update", "fc3.bias");
+  }
+  SECTION("in the validation") {
+    executor.loss_of[4] = not_a_number;  // of its second batch
+    executor.broken_tensor = "output of bn2";
+    LoaderOptions options = options_of(2);
+    options.shuffle = false;
+    const auto test = make_loader(images(40, 4), true, options);
+    const std::string message = message_of([&] { trainer.evaluate(*test, 2); });
+    INFO(message);
+    CHECK(contains(message, "training failed in the validation after step 2: "));
+    CHECK(contains(message, "nan"));
+    CHECK(contains(message, "output of bn2"));
+  }
+}
+
+TEST_CASE("losses depend on the seed, not on who builds the batches") {
+  const std::vector<double> alone = losses(0, 3);
+  REQUIRE(alone.size() == 2 * 6);
+  for (const double loss : alone) CHECK(std::isfinite(loss));
+  CHECK(losses(2, 3) == alone);
+  CHECK(losses(0, 3) == alone);
+  CHECK(losses(0, 4) != alone);
+}
+
+TEST_CASE("a learning rate that makes no sense fails within steps, the tensor being named") {
+  const auto [name, image, kind] =
+      GENERATE(table<std::string, int, OptimizerKind>({{"topflight-cnn", 0, OptimizerKind::sgd},
+                                                       {"topflight-cnn", 0, OptimizerKind::adam},
+                                                       {"vgg19", 32, OptimizerKind::sgd}}));
+  const Graph graph = find_model(name)->build({.image = image, .classes = 10});
+  LoaderOptions loader_options = options_of(2);
+  loader_options.input = graph.shape(0);
+  const auto loader = make_loader(images(16, 1), false, loader_options);
+  ExecutorOptions options;
+  options.optimizer.kind = kind;
+  options.optimizer.lr = 1e6;
+  const auto executor = make_cpu_executor(graph, options);
+  Trainer trainer(graph, *executor, *loader, 2);
+  executor->initialise();
+  trainer.start_epoch(0);
+  const std::string message = message_of([&] {
+    for (int i = 0; i < 8; ++i) trainer.step();
+  });
+  INFO(name << ": " << message);
+  CHECK(contains(message, "training failed at step "));
+  bool named = false;
+  for (const Parameter& p : graph.parameters()) named |= contains(message, p.name);
+  for (const Layer& l : graph.layers()) named |= contains(message, "output of " + l.name);
+  CHECK(named);
+}
