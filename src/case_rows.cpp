@@ -32,20 +32,50 @@ CaseRow case_row(const Case& c, int file_id, int launch) {
   r.bytes_touched = c.cost.bytes_touched;
   r.bytes_sent = c.cost.bytes_sent;
   r.memory_bytes = c.cost.memory_bytes;
+  r.items = c.cost.items;
   r.status = to_string(c.status);
   r.message = c.message;
   r.repro = c.repro;
   return r;
 }
 
-CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch) {
+CaseLayout case_layout(const Case& c, const Layout& layout, const std::vector<Probe>& probes,
+                       int file_id, int launch) {
   CaseLayout out;
   out.row = case_row(c, file_id, launch);
   for (const auto& turn : turns(c.occupancy, layout))
     out.ranks.insert(out.ranks.end(), turn.begin(), turn.end());
   std::sort(out.ranks.begin(), out.ranks.end());
-  for (const Probe& p : Probes::list()) out.probes.push_back({p.name, p.unit, p.description});
+  for (const Probe& p : probes) out.probes.push_back({p.name, p.unit, p.description});
+  const Entry* entry = find_entry(c.workload, c.variant);
+  if (entry == nullptr) return out;
+  out.part_names = entry->parts;
+  if (entry->layers)
+    for (const Piece& p : entry->layers(c.params)) out.layers.push_back({p.name, p.flops, p.bytes});
+  if (c.block_samples > 0)
+    for (const Column& k : entry->epochs) out.epochs.push_back({k.name, k.unit, k.description});
   return out;
+}
+
+SampleRows sample_rows(const BatchSamples& samples) {
+  const Batch& batch = samples.batch;
+  const auto count = static_cast<std::size_t>(batch.rows());
+  SampleRows rows;
+  rows.samples = batch.rows();
+  rows.start = samples.start;
+  rows.stop = samples.stop;
+  rows.probes = samples.probes;
+  rows.parts = samples.parts;
+  rows.layers = samples.layers;
+  rows.epochs = samples.epoch.empty() ? 0 : 1;
+  rows.epoch_values = samples.epoch;
+  rows.block.assign(count, batch.block);
+  rows.repeats.assign(count, static_cast<std::int32_t>(batch.repeats));
+  for (std::int32_t i = 0; i < batch.rows(); ++i)
+    for (std::int32_t p = 0; p < samples.participants; ++p)
+      rows.phase.push_back(static_cast<std::uint8_t>(
+          samples.start[samples.at(i, p)] < 0 ? Phase::absent : samples.phase_of(i)));
+  return rows;
 }
 
 ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock) {
@@ -61,6 +91,7 @@ ControllerSettings controller_settings(const Case& c, const Layout& layout, cons
   settings.min_time_s = c.sampling.min_time_s;
   settings.max_time_s = c.sampling.max_time_s;
   settings.budget_s = c.budget_s;
+  settings.block_samples = static_cast<std::int32_t>(c.block_samples);
   settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
   const Entry* entry = find_entry(c.workload, c.variant);
   settings.distributed = entry != nullptr && entry->distributed;

@@ -15,8 +15,13 @@
 namespace dlscale {
 namespace {
 
-constexpr double root_busy_s = 2;  // writing and deciding between two commands
 constexpr std::size_t most_ranks_listed = 64;
+
+// " (and 2 more ranks)" behind what one of `failures` ranks said.
+std::string and_more(int failures) {
+  if (failures < 2) return "";
+  return fmt::format(" (and {} more rank{})", failures - 1, failures > 2 ? "s" : "");
+}
 
 }  // namespace
 
@@ -61,8 +66,8 @@ void Director::measure_group(const std::vector<int>& ids, int group, double grou
   std::vector<int> alive;
   for (const int id : shuffled_round(ids, s_.seed, group, -1)) {
     if (!prepare(id)) continue;
-    alive.push_back(id);
     while (!controller(id).warm() && !controller(id).finished()) measure(id);
+    if (!failed(id)) alive.push_back(id);
   }
   for (int round = 0;; ++round) {
     const auto order = shuffled_round(alive, s_.seed, group, round);
@@ -71,7 +76,8 @@ void Director::measure_group(const std::vector<int>& ids, int group, double grou
     for (const int id : chosen) measure(id);
   }
   std::sort(alive.begin(), alive.end());
-  for (const int id : alive) finish(id);
+  for (const int id : alive)
+    if (!failed(id)) finish(id);
 }
 
 bool Director::prepare(int id) {
@@ -85,9 +91,7 @@ bool Director::prepare(int id) {
   if (!agreed.ok) {
     command(Action::release, id);
     s_.worker.release(c);
-    fail(id, fmt::format(
-                 "rank {}: {}{}", agreed.rank, agreed.message,
-                 agreed.failures > 1 ? fmt::format(" (and {} more ranks)", agreed.failures - 1) : ""));
+    fail(id, fmt::format("rank {}: {}{}", agreed.rank, agreed.message, and_more(agreed.failures)));
     return false;
   }
   outcome(id).status = CaseStatus::running;
@@ -104,22 +108,26 @@ void Director::measure(int id) {
   command(Action::batch, id, batch);
   const BatchSamples samples = s_.worker.batch(c, batch);
   controller(id).observe(samples);
-
-  SampleRows rows;
-  rows.samples = batch.rows();
-  rows.start = samples.start;
-  rows.stop = samples.stop;
-  rows.probes = samples.probes;
-  rows.block.assign(static_cast<std::size_t>(batch.rows()), batch.block);
-  rows.repeats.assign(static_cast<std::size_t>(batch.rows()), static_cast<std::int32_t>(batch.repeats));
-  for (std::int32_t i = 0; i < batch.rows(); ++i)
-    for (std::int32_t p = 0; p < samples.participants; ++p)
-      rows.phase.push_back(static_cast<std::uint8_t>(
-          samples.start[samples.at(i, p)] < 0 ? Phase::absent : samples.phase_of(i)));
-  s_.file.append(s_.first_case_id + id, rows);
+  s_.file.append(s_.first_case_id + id, sample_rows(samples));
   update_row(id);
   s_.file.flush();
+  if (!samples.failures.empty()) return abandon(id, samples.failures);
   s_.progress.batch(c, controller(id), done_, static_cast<int>(s_.plan.cases.size()));
+}
+
+// Some ranks could not go on; what all of them measured before is kept.
+void Director::abandon(int id, const std::vector<RankFailure>& failures) {
+  const Case& c = plan_case(id);
+  controller(id).stop("failed");
+  command(Action::release, id);
+  s_.worker.release(c);
+  record_clocks(id, controller(id).blocks_done());
+  update_row(id);
+  row(id).stop_reason = "failed";
+  const RankFailure& first = failures.front();
+  fail(id, fmt::format("rank {}: {} on {}{}", first.rank, first.message,
+                       s_.layout.ranks[static_cast<std::size_t>(first.rank)].host,
+                       and_more(static_cast<int>(failures.size()))));
 }
 
 void Director::update_row(int id) {
@@ -173,6 +181,10 @@ void Director::finish(int id) {
   facts["warm_up"] = k.steady() ? "steady" : "unsteady";
   facts["unconverged"] = unconverged.size();
   facts["unconverged_ranks"] = ranks;
+  if (!std::isnan(check.memory_peak_bytes)) {
+    facts["memory_peak_bytes"] = static_cast<std::int64_t>(check.memory_peak_bytes);
+    facts["memory_peak_rank"] = check.memory_peak_rank;
+  }
 
   CaseRow& r = row(id);
   update_row(id);
@@ -180,14 +192,7 @@ void Director::finish(int id) {
   r.check_tolerance = check.worst.tolerance;
   r.check_passed = o.check_passed ? 1 : 0;
   r.results_json = facts.dump();
-  if (!o.check_passed)
-    return fail(
-        id, fmt::format(
-                "wrong result on {} of {} ranks (worst: rank {} on {}, error {:.3g} against a tolerance "
-                "of {:.3g}) distrust this rank's hardware or its BLAS",
-                check.failures, o.ranks.size(), check.worst_rank,
-                s_.layout.ranks[static_cast<std::size_t>(std::max(0, check.worst_rank))].host,
-                check.worst.error, check.worst.tolerance));
+  if (!o.check_passed) return fail(id, check_failure(check, o.ranks.size()));
   o.status = CaseStatus::completed;
   r.status = to_string(CaseStatus::completed);
   judge_requirements(id);
@@ -200,6 +205,19 @@ void Director::finish(int id) {
       format_seconds(o.seconds.median),
       o.seconds.valid ? fmt::format(" ±{:.1f} %", 100 * o.seconds.relative_half_width()) : "",
       k.state().measured, k.blocks_done(), k.stop_reason()));
+}
+
+std::string Director::check_failure(const CaseCheck& check, std::size_t participants) const {
+  const std::string& host =
+      s_.layout.ranks[static_cast<std::size_t>(std::max(0, check.worst_rank))].host;
+  if (!check.message.empty())
+    return fmt::format("rank {}: {} on {}{}", check.worst_rank, check.message, host,
+                       and_more(check.failures));
+  return fmt::format(
+      "wrong result on {} of {} ranks (worst: rank {} on {}, error {:.3g} against a tolerance of "
+      "{:.3g}) "
+      "distrust this rank's hardware or its BLAS",
+      check.failures, participants, check.worst_rank, host, check.worst.error, check.worst.tolerance);
 }
 
 void Director::fail(int id, const std::string& message) {
@@ -268,37 +286,6 @@ std::vector<std::int64_t> Director::repeats() const {
 
 void Director::end(int exit_code) {
   command(Action::end, -1, {}, exit_code);
-}
-
-int follow(const MpiSession& session, const Plan& plan, Worker& worker) {
-  while (true) {
-    Command c;
-    worker.wait_for_root(root_busy_s);
-    broadcast_value(session.world(), c);
-    worker.arrived();
-    if (c.action == Action::end) return c.exit_code;
-    const Case& one = plan.cases[static_cast<std::size_t>(c.case_id)];
-    CaseCheck unused;
-    switch (c.action) {
-      case Action::prepare:
-        worker.prepare(one);
-        break;
-      case Action::batch:
-        worker.batch(one, c.batch);
-        break;
-      case Action::verify:
-        worker.verify(one, unused);
-        break;
-      case Action::release:
-        worker.release(one);
-        break;
-      case Action::clocks:
-        worker.clocks();
-        break;
-      case Action::end:
-        break;
-    }
-  }
 }
 
 }  // namespace dlscale

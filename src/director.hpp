@@ -20,11 +20,18 @@ namespace dlscale {
 /// The row of /cases that a planned case starts with.
 CaseRow case_row(const Case& c, int file_id, int launch);
 
-/// Columns of a case in the file: its participants.
-CaseLayout case_layout(const Case& c, const Layout& layout, int file_id, int launch);
+/// Columns of a case in the file: its participants, and what is kept of each beside the times.
+CaseLayout case_layout(const Case& c, const Layout& layout, const std::vector<Probe>& probes,
+                       int file_id, int launch);
+
+/// A batch as the file keeps it.
+SampleRows sample_rows(const BatchSamples& samples);
 
 /// What a case's controller starts from.
 ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock);
+
+/// Seconds the root may take for writing and deciding between two commands.
+constexpr double root_busy_s = 2;
 
 /// What the director works with; all owned by the caller.
 struct Stage {
@@ -58,7 +65,9 @@ class Director {
   void measure_group(const std::vector<int>& ids, int group, double group_end_s);
   bool prepare(int id);
   void measure(int id);
+  void abandon(int id, const std::vector<RankFailure>& failures);
   void finish(int id);
+  std::string check_failure(const CaseCheck& check, std::size_t participants) const;
   void fail(int id, const std::string& message);
   void record_clocks(int id, int block);
   void update_row(int id);
@@ -66,6 +75,9 @@ class Director {
   CaseController& controller(int id) { return controllers_[static_cast<std::size_t>(id)]; }
   CaseOutcome& outcome(int id) { return outcomes_[static_cast<std::size_t>(id)]; }
   CaseRow& row(int id) { return rows_[static_cast<std::size_t>(id)]; }
+  bool failed(int id) const {
+    return outcomes_[static_cast<std::size_t>(id)].status == CaseStatus::failed;
+  }
   const Case& plan_case(int id) const { return s_.plan.cases[static_cast<std::size_t>(id)]; }
   double elapsed_s() const { return seconds_since(s_.started_ns); }
 

@@ -76,6 +76,7 @@ class Run {
   Ending& ending_;
   std::int64_t started_ns_ = now_ns();
   std::string started_utc_ = utc_now("%Y-%m-%dT%H:%M:%SZ");
+  Probes probes_;  ///< before MPI and all others that make threads: these are counted then
   MpiSession session_;
   Config config_;
   std::vector<RankFacts> facts_;  ///< root
@@ -93,6 +94,7 @@ class Run {
 int Run::execute() {
   if (const int code = agree_on_config(); code != 0) return code;
   if (const int code = agree_on_plan(); code != 0) return code;
+  probes_.agree(session_.world());
   if (const int code = open_file(); code != 0) return code;
   if (plan_.cases.empty()) return 0;  // nothing left to resume
   start_watchdog();
@@ -158,16 +160,18 @@ FileSpec Run::file_spec() const {
   spec.resolved_text = resolved_text(config_);
   spec.command_line = joined(line_.argv);
   spec.launch = {started_utc_, hosts_of(layout_), resume_.active ? "resume" : "first"};
-  spec.environment_json = environment_text({facts_, verdict_.warnings, clock_, config_});
+  spec.environment_json = environment_text({facts_, verdict_.warnings, clock_, config_, probes_});
   spec.rank_rows = rank_rows(facts_, plan_);
   for (const Case& c : plan_.cases)
-    spec.cases.push_back(case_layout(c, layout_, resume_.first_case_id + c.id, resume_.launch));
+    spec.cases.push_back(
+        case_layout(c, layout_, probes_.list(), resume_.first_case_id + c.id, resume_.launch));
   return spec;
 }
 
 // Every case was done when the earlier launch was ended: what is left is to say so in the file.
 void Run::close_finished() {
-  RunFile::reopen(line_.resume, file_spec(), resume_.superseded)->close("completed");
+  RunFile::reopen(line_.resume, file_spec(), resume_.superseded)
+      ->close(resume_.earlier_failures ? "failed" : "completed");
   if (resume_.earlier_failures)
     throw Error(
         ExitCode::case_failed,
@@ -226,7 +230,7 @@ int Run::measure() {
                  .local_rank = place.local_rank,
                  .seed = static_cast<std::uint64_t>(config_.run.seed),
                  .host = place.host},
-                *watchdog_);
+                *watchdog_, probes_);
   if (session_.world().rank() != 0) return follow(session_, plan_, worker);
   Progress progress(line_.quiet, plan_.budget_s);
   Director director({.session = session_,
@@ -257,8 +261,13 @@ int Run::measure() {
 }
 
 int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
+  bool failed = resume_.earlier_failures, missed = false;
+  for (const CaseOutcome& o : outcomes) {
+    failed = failed || o.status == CaseStatus::failed;
+    missed = missed || !o.missed.empty();
+  }
   ending_.watch(nullptr);
-  file_->close("completed");
+  file_->close(failed ? "failed" : "completed");
   RunSummary summary{.plan = plan_,
                      .layout = layout_,
                      .outcomes = outcomes,
@@ -267,11 +276,6 @@ int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
                      .file = file_->path(),
                      .elapsed_s = seconds_since(started_ns_),
                      .harness_s = harness_seconds(plan_, outcomes, director.repeats(), clock_)};
-  bool failed = resume_.earlier_failures, missed = false;
-  for (const CaseOutcome& o : outcomes) {
-    failed = failed || o.status == CaseStatus::failed;
-    missed = missed || !o.missed.empty();
-  }
   if (line_.selftest) failed = !delayed_rank_named(summary) || failed;
   const ExitCode code = failed   ? ExitCode::case_failed
                         : missed ? ExitCode::requirement_missed

@@ -74,6 +74,7 @@ std::string environment_text(const Environment& e) {
   json["clock_cost_s"] = e.clock.cost_s;
   json["clock_resolution_s"] = e.clock.resolution_s;
   json["seed"] = e.config.run.seed;
+  json["counters"] = {{"available", e.probes.counters()}, {"why", e.probes.why_missing()}};
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
+#include "measure/probes.hpp"
 #include "places.hpp"
 #include "summary/outcome.hpp"
 
@@ -37,6 +38,7 @@ struct Environment {
   const std::vector<std::string>& warnings;
   ClockFacts clock;
   const Config& config;
+  const Probes& probes;
 };
 
 std::string environment_text(const Environment& e);

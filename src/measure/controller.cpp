@@ -15,6 +15,8 @@ constexpr double lead_below_s = 0.25;  // shorter samples get a warm-up sample i
 constexpr int most_samples_per_block = 64;
 constexpr int warm_up_batch = 3;
 constexpr int most_blocks = 200;
+// Of cases whose blocks are epochs: their steps vary more than a warm-up could wait out.
+constexpr std::size_t most_unit_warm_up = 10;
 
 // Maximum over participants of one sample; NaN if any is missing or not a time.
 double slowest(const BatchSamples& s, std::int32_t sample) {
@@ -87,7 +89,7 @@ void CaseController::observe_pilot(const BatchSamples& samples) {
   const double block_s = settings_.budget_s * (1 - warm_up_share) / settings_.blocks / settings_.turns;
   const double target = std::clamp(block_s / 20, settings_.min_sample_s, longest_batched_sample_s);
   const double took = once_s_ * static_cast<double>(repeats_);
-  if (took < 0.5 * target) {
+  if (took < 0.5 * target && !whole_units()) {
     // Grow at most a hundredfold: a first execution can be far from typical either way.
     const double wanted = std::ceil(target / once_s_);
     repeats_ = static_cast<std::int64_t>(std::clamp(wanted, 2.0, 100.0 * static_cast<double>(repeats_)));
@@ -110,11 +112,17 @@ void CaseController::observe_warm_up(const BatchSamples& samples) {
   const bool long_enough = warm_spent_s_ >= settings_.warmup_s;
   const bool too_long =
       warm_spent_s_ >= std::max(settings_.warmup_s, warm_up_share * settings_.budget_s);
-  if ((steady_ && long_enough) || too_long) plan_blocks();
+  const bool enough = steady_ || (whole_units() && warm_up_seconds_.size() >= most_unit_warm_up);
+  if ((enough && long_enough) || too_long) plan_blocks();
 }
 
 void CaseController::plan_blocks() {
   stage_ = Stage::blocks;
+  state_.repeats = repeats_;
+  if (whole_units()) {
+    samples_per_block_ = settings_.block_samples;
+    return;
+  }
   const double sample_s = once_s_ * static_cast<double>(repeats_);
   lead_ = sample_s < lead_below_s ? 1 : 0;
   const double left = std::max(settings_.min_time_s, settings_.budget_s - warm_spent_s_);
@@ -122,7 +130,6 @@ void CaseController::plan_blocks() {
   const double fit = std::floor(block_s / sample_s) - lead_;
   samples_per_block_ =
       static_cast<int>(std::clamp(fit, 1.0, static_cast<double>(most_samples_per_block)));
-  state_.repeats = repeats_;
 }
 
 void CaseController::observe_block(const BatchSamples& samples) {
@@ -138,6 +145,7 @@ void CaseController::observe_block(const BatchSamples& samples) {
     state_.block_medians[static_cast<std::size_t>(p)].push_back(median(values));
   }
   state_.slowest_block_medians.push_back(median(maxima));
+  if (whole_units()) last_block_s_ = samples.wall_s;
   judge();
 }
 
@@ -161,7 +169,7 @@ void CaseController::stop(const std::string& reason) {
 
 double CaseController::next_block_s() const {
   const int rows = stage_ == Stage::blocks ? lead_ + samples_per_block_ : warm_up_batch;
-  return once_s_ * static_cast<double>(repeats_) * rows * settings_.turns;
+  return std::max(last_block_s_, once_s_ * static_cast<double>(repeats_) * rows * settings_.turns);
 }
 
 Interval CaseController::reported() const {

@@ -23,6 +23,8 @@ struct ControllerSettings {
   double min_sample_s = 50e-6;  ///< ≥ 1000 × the clock's resolution
   int participants = 1;
   int turns = 1;  ///< turns a batch takes
+  /// Of a block that is a whole unit (an epoch): one execution per sample, no lead; 0: our choice.
+  std::int32_t block_samples = 0;
   bool distributed =
       false;  ///< reported: per-sample maximum over participants; else every rank's own median
 };
@@ -69,6 +71,7 @@ class CaseController {
   void observe_block(const BatchSamples& samples);
   void plan_blocks();
   void judge();
+  bool whole_units() const { return settings_.block_samples > 0; }
 
   ControllerSettings settings_;
   Stage stage_ = Stage::pilot;
@@ -76,6 +79,8 @@ class CaseController {
   std::vector<double> warm_up_seconds_;  ///< per execution, maximum over participants
   double once_s_ = 0;                    ///< one execution, latest estimate, slowest participant
   double spent_s_ = 0, warm_spent_s_ = 0, measured_s_ = 0;
+  double last_block_s_ =
+      0;  ///< wall time, of whole units only: what they do beside their samples counts
   std::int64_t repeats_ = 1;
   int samples_per_block_ = 1, lead_ = 0;
   bool steady_ = false, finished_ = false;

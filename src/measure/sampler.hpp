@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "comm/barrier.hpp"
@@ -14,14 +15,40 @@ namespace dlscale {
 
 /// This rank's samples of one batch: ns since launch on the local clock.
 struct OwnSamples {
-  std::vector<std::int64_t> start, stop;
-  std::vector<double> probes;  ///< [sample, probe]
+  std::vector<std::int64_t> start, stop;      ///< [sample]; −1 absent
+  std::vector<double> probes, parts, layers;  ///< [sample, probe | part | layer]; NaN absent
+  std::vector<double> epoch;                  ///< [column]; only of a measured block
+  std::string failure;                        ///< what run() threw; empty when all went well
 };
 
-/// Runs the batch's samples. `align`: waited for before the first sample, and before every sample if
-/// `every` (distributed workloads, whose ranks must enter together); nullptr: no alignment. Exceptions
-/// of run() pass through.
-OwnSamples take_samples(Workload& workload, const Batch& batch, DisseminationBarrier* align, bool every,
-                        std::int64_t epoch_ns, Probes& probes);
+/// How a batch is taken.
+struct Sampling {
+  DisseminationBarrier* align = nullptr;  ///< nullptr: no alignment
+  /// All participants work on one problem: they enter every sample together, and exceptions pass
+  /// through. Else they meet before the first sample only, and an exception ends this rank's samples.
+  bool distributed = false;
+  std::int64_t epoch_ns = 0;
+  Widths widths;  ///< of the case; probes as in Probes::list()
+};
+
+/// All samples of a batch, absent.
+OwnSamples absent_samples(const Batch& batch, const Widths& widths);
+
+/// Runs the batch's samples.
+OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& how, Probes& probes);
+
+/// A sentence from whatever `action` threw, empty when it returned; std::bad_alloc says nothing useful
+/// by itself.
+template <class Action>
+std::string failure_of(Action&& action) {
+  try {
+    action();
+    return {};
+  } catch (const std::bad_alloc&) {
+    return "out of memory";
+  } catch (const std::exception& e) {
+    return *e.what() != '\0' ? e.what() : "failed without a message";
+  }
+}
 
 }  // namespace dlscale

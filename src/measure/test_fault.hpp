@@ -3,13 +3,20 @@
 /// case of the plan.
 #pragma once
 
+#include <memory>
 #include <string_view>
+
+#include "workloads/contract.hpp"
 
 namespace dlscale {
 
-/// stage: prepare | run | verify. kind: throw (an exception), hang (for ever), wrong (verify only:
-/// returns true, and the caller reports a NaN error). Does nothing unless the variable names this stage,
-/// rank and case.
+/// stage: prepare | run | block | verify. kind: throw (an exception), hang (for ever), wrong (verify
+/// only: returns true, and the caller reports a NaN error). Does nothing unless the variable names this
+/// stage, rank and case.
 bool test_fault(std::string_view stage, int rank, int case_id);
+
+/// The workload itself, unless the variable names stage run (its first run() misbehaves) or block (the
+/// second run() of a measured block) for this rank and case.
+std::unique_ptr<Workload> with_test_fault(std::unique_ptr<Workload> workload, int rank, int case_id);
 
 }  // namespace dlscale

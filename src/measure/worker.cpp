@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/clock.hpp"
-#include "measure/sampler.hpp"
+#include "measure/batch_bytes.hpp"
 #include "measure/statistics.hpp"
 #include "measure/test_fault.hpp"
 
@@ -17,67 +17,23 @@ namespace {
 // Planned times are estimates: patience is counted from twenty times the expected.
 constexpr double slack = 20;
 
-// One gathered row: start, stop, then the probes as raw bytes.
-std::vector<std::byte> pack(const OwnSamples& own) {
-  const std::size_t times = own.start.size() * sizeof(std::int64_t);
-  std::vector<std::byte> row(2 * times + own.probes.size() * sizeof(double));
-  std::memcpy(row.data(), own.start.data(), times);
-  std::memcpy(row.data() + times, own.stop.data(), times);
-  std::memcpy(row.data() + 2 * times, own.probes.data(), own.probes.size() * sizeof(double));
-  return row;
-}
-
-OwnSamples absent(std::size_t rows) {
-  return {std::vector<std::int64_t>(rows, -1), std::vector<std::int64_t>(rows, -1),
-          std::vector<double>(rows * Probes::list().size(), not_a_number)};
-}
-
-// World-rank rows → [sample, participant] arrays.
-void unpack(const std::vector<std::byte>& all, const Crew& crew, BatchSamples& out) {
-  const auto rows = static_cast<std::size_t>(out.batch.rows()), width = Probes::list().size();
-  const std::size_t row_bytes = rows * (2 * sizeof(std::int64_t) + width * sizeof(double));
-  const std::size_t columns = crew.columns.size();
-  out.participants = static_cast<std::int32_t>(columns);
-  out.start.resize(rows * columns);
-  out.stop.resize(rows * columns);
-  out.probes.resize(rows * columns * width);
-  OwnSamples own = absent(rows);
-  for (std::size_t p = 0; p < columns; ++p) {
-    const std::byte* row = all.data() + static_cast<std::size_t>(crew.columns[p]) * row_bytes;
-    const std::size_t times = rows * sizeof(std::int64_t);
-    std::memcpy(own.start.data(), row, times);
-    std::memcpy(own.stop.data(), row + times, times);
-    std::memcpy(own.probes.data(), row + 2 * times, rows * width * sizeof(double));
-    for (std::size_t i = 0; i < rows; ++i) {
-      out.start[i * columns + p] = own.start[i];
-      out.stop[i * columns + p] = own.stop[i];
-      for (std::size_t q = 0; q < width; ++q)
-        out.probes[(i * columns + p) * width + q] = own.probes[i * width + q];
-    }
-  }
-}
-
-// A sentence from whatever was thrown; std::bad_alloc says nothing useful by itself.
-template <class Action>
-std::string failure_of(Action&& action) {
-  try {
-    action();
-    return {};
-  } catch (const std::bad_alloc&) {
-    return "out of memory";
-  } catch (const std::exception& e) {
-    return *e.what() != '\0' ? e.what() : "failed without a message";
-  }
+Widths widths_of(const Case& c, const Entry* entry, std::size_t probes) {
+  Widths widths{.probes = probes};
+  if (entry == nullptr) return widths;
+  widths.parts = entry->parts.size();
+  if (entry->layers) widths.layers = entry->layers(c.params).size();
+  if (c.block_samples > 0) widths.epochs = entry->epochs.size();
+  return widths;
 }
 
 }  // namespace
 
 Worker::Worker(const MpiSession& session, const Plan& plan, const Layout& layout, WorkerPlace place,
-               Watchdog& watchdog)
+               Watchdog& watchdog, Probes& probes)
     : session_(session),
-      plan_(plan),
       place_(std::move(place)),
       watchdog_(watchdog),
+      probes_(probes),
       crews_(session.world(), plan, layout) {}
 
 void Worker::wait_for_root(double expected_s) {
@@ -99,11 +55,12 @@ Agreement Worker::prepare(const Case& c) {
   const Crew& crew = crews_.of(c);
   const double expected_s =
       c.cost.memory_bytes / 50e6;  // a slow disk's swap is slower; the patience is added
+  const Entry* entry = find_entry(c.workload, c.variant);
+  widths_[c.id] = widths_of(c, entry, probes_.list().size());
   std::string failure;
   if (crew.own_turn >= 0) {
     watchdog_.working("preparing", c.id, slack * expected_s);
     failure = failure_of([&] {
-      const Entry* entry = find_entry(c.workload, c.variant);
       if (entry == nullptr) throw Error(ExitCode::case_failed, "no such variant in this build");
       WorkContext context;
       context.params = c.params;
@@ -114,9 +71,12 @@ Agreement Worker::prepare(const Case& c) {
       context.local_rank = place_.local_rank;
       context.participants = &crew.comm;
       test_fault("prepare", context.rank, c.id);
-      auto workload = entry->make(context);
+      peak_of_ = c.id;
+      peak_.begin();
+      auto workload = with_test_fault(entry->make(context), context.rank, c.id);
       workload->prepare();
       prepared_[c.id] = std::move(workload);
+      note_peak(c);
     });
     if (!failure.empty()) failure = fmt::format("{} on {}", failure, place_.host);
   }
@@ -124,55 +84,73 @@ Agreement Worker::prepare(const Case& c) {
   return agree(session_.world(), failure.empty(), failure);
 }
 
+OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double expected_s) {
+  const Entry* entry = find_entry(c.workload, c.variant);
+  const Sampling how{.align = crew.barrier.get(),
+                     .distributed = entry != nullptr && entry->distributed,
+                     .epoch_ns = place_.epoch_ns,
+                     .widths = widths_.at(c.id)};
+  OwnSamples own;
+  const std::string failure = failure_of([&] {
+    if (crew.barrier != nullptr) {
+      // Who does not come is named here; the barrier right before the clock is then met by all.
+      const WaitScope wait(watchdog_, stage_, slack * expected_s, "the start of a batch");
+      crew.barrier->wait();
+    }
+    watchdog_.working("running", c.id, slack * expected_s);
+    own = take_samples(*prepared_.at(c.id), batch, how, probes_);
+  });
+  // Only of a distributed case: the other ranks may wait for this one inside run().
+  if (!failure.empty())
+    watchdog_.fatal(fmt::format("case {} '{}' failed while it was measured ({}; rank {} on {})", c.id,
+                                c.name(), failure, session_.world().rank(), place_.host));
+  return own;
+}
+
 BatchSamples Worker::batch(const Case& c, const Batch& batch) {
   const std::int64_t begin = now_ns();
   const Crew& crew = crews_.of(c);
-  const Entry* entry = find_entry(c.workload, c.variant);
-  const bool every = entry != nullptr && entry->distributed;
+  const Widths& widths = widths_.at(c.id);
   const double expected_s =
       std::fmax(batch.expected_s, c.predicted_s * static_cast<double>(batch.repeats) * batch.rows());
-  OwnSamples own = absent(static_cast<std::size_t>(batch.rows()));
+  OwnSamples own = absent_samples(batch, widths);
   for (int turn = 0; turn < static_cast<int>(crew.turns.size()); ++turn) {
     ++stage_;  // on all ranks, whoever meets here
-    if (turn == crew.own_turn) {
-      const std::string failure = failure_of([&] {
-        test_fault("run", session_.world().rank(), c.id);
-        if (crew.barrier != nullptr) {
-          // Who does not come is named here; the barrier right before the clock is then met by all.
-          const WaitScope wait(watchdog_, stage_, slack * expected_s, "the start of a batch");
-          crew.barrier->wait();
-        }
-        watchdog_.working("running", c.id, slack * expected_s);
-        own = take_samples(*prepared_.at(c.id), batch, crew.barrier.get(), every, place_.epoch_ns,
-                           probes_);
-      });
-      if (!failure.empty())
-        watchdog_.fatal(fmt::format("case {} '{}' failed while it was measured ({}; rank {} on {})",
-                                    c.id, c.name(), failure, session_.world().rank(), place_.host));
-    }
+    if (turn == crew.own_turn) own = take(c, batch, crew, expected_s);
     sleep_barrier("the end of a batch", expected_s);
   }
+  if (batch.block < 0 && crew.own_turn >= 0) note_peak(c);
   const WaitScope wait(watchdog_, ++stage_, 0, "the gather of samples");
   const std::vector<std::byte> all = gather_rows(session_, pack(own));
   BatchSamples samples;
   samples.batch = batch;
-  if (session_.world().rank() == 0) unpack(all, crew, samples);
+  if (session_.world().rank() == 0) unpack(all, crew.columns, widths, samples);
   samples.wall_s = seconds_since(begin);
   return samples;
+}
+
+// Until another case is prepared: then the mark is that one's.
+void Worker::note_peak(const Case& c) {
+  if (peak_of_ == c.id) peaks_[c.id] = peak_.bytes().value_or(not_a_number);
 }
 
 Agreement Worker::verify(const Case& c, CaseCheck& check) {
   const Crew& crew = crews_.of(c);
   const double expected_s = c.cost.memory_bytes / 50e6 + c.predicted_s;
   RankCheck own;
-  std::string failure, results;
+  std::string failure, message, results;
   if (crew.own_turn >= 0) {
     watchdog_.working("verifying", c.id, slack * expected_s);
     failure = failure_of([&] {
       Workload& workload = *prepared_.at(c.id);
       Check verdict = workload.verify();
       if (test_fault("verify", session_.world().rank(), c.id)) verdict.error = not_a_number;
-      own = {verdict.error, verdict.tolerance, 1, verdict.passed() ? 1 : 0};
+      own = {.error = verdict.error,
+             .tolerance = verdict.tolerance,
+             .took_part = 1,
+             .passed = verdict.passed() ? 1 : 0,
+             .memory_peak_bytes = peaks_.at(c.id)};
+      message = verdict.message;
       results = workload.results();
     });
     if (!failure.empty()) failure = fmt::format("verify failed: {} on {}", failure, place_.host);
@@ -181,7 +159,8 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
   const Agreement agreement = agree(session_.world(), failure.empty(), failure);
   if (!agreement.ok) return agreement;
   const auto rows = gather_rows(session_, std::as_bytes(std::span(&own, 1)));
-  const std::vector<std::string> texts = gather_texts(session_.world(), results);
+  const std::vector<std::string> texts = gather_texts(session_.world(), results),
+                                 messages = gather_texts(session_.world(), message);
   if (session_.world().rank() != 0) return agreement;
   double worst_ratio = -1;
   for (int rank = 0; rank < session_.world().size(); ++rank) {
@@ -189,12 +168,17 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
     std::memcpy(&one, rows.data() + static_cast<std::size_t>(rank) * sizeof one, sizeof one);
     if (one.took_part == 0) continue;
     if (one.passed == 0) ++check.failures;
+    if (one.memory_peak_bytes > check.memory_peak_bytes || check.memory_peak_rank < 0) {
+      check.memory_peak_bytes = one.memory_peak_bytes;
+      check.memory_peak_rank = rank;
+    }
     double ratio = one.tolerance > 0 ? one.error / one.tolerance : (one.error == 0 ? 0 : HUGE_VAL);
     if (std::isnan(one.error)) ratio = HUGE_VAL;
     if (ratio > worst_ratio || check.worst_rank < 0) {
       worst_ratio = ratio;
       check.worst = one;
       check.worst_rank = rank;
+      check.message = messages[static_cast<std::size_t>(rank)];
     }
     if (check.results.empty()) check.results = texts[static_cast<std::size_t>(rank)];
   }
@@ -203,6 +187,8 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
 
 void Worker::release(const Case& c) {
   prepared_.erase(c.id);
+  widths_.erase(c.id);
+  peaks_.erase(c.id);
 }
 
 std::vector<ClockOffset> Worker::clocks() {

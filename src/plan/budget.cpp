@@ -64,7 +64,8 @@ void share_rest(std::vector<Case*> cases, double rest_s, Machine& machine) {
 }  // namespace
 
 double needed_s(const Case& c, Machine& machine) {
-  const double blocks_s = static_cast<double>(c.sampling.blocks) * c.predicted_s;
+  const auto samples = static_cast<double>(std::max<std::int64_t>(1, c.block_samples));
+  const double blocks_s = static_cast<double>(c.sampling.blocks) * samples * c.predicted_s;
   const double warmup_s = std::max(c.sampling.warmup_s, warmup_repetitions * c.predicted_s);
   const double once = std::max(c.sampling.min_time_s, blocks_s) + warmup_s;
   return std::min(once * turns_of(c, machine), most_s(c, machine));

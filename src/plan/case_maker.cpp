@@ -49,7 +49,16 @@ std::string repro_of(const Case& c, const Entry& entry, int auto_threads) {
 bool makes_sense(const Cost& cost) {
   const auto good = [](double x) { return std::isfinite(x) && x >= 0; };
   return good(cost.flops) && good(cost.bytes_touched) && good(cost.bytes_sent) &&
-         good(cost.memory_bytes);
+         good(cost.memory_bytes) && good(cost.items);
+}
+
+// A block's samples come to the root in one piece.
+void check_block(const Case& c, const Place& place) {
+  constexpr std::int64_t most_block_samples = 10'000'000;
+  if (c.block_samples < 0 || c.block_samples > most_block_samples)
+    refuse(place, fmt::format("a block of '{}' has {} samples", c.repro, c.block_samples),
+           fmt::format("at most {} can be gathered", most_block_samples),
+           "choose a larger batch or less data");
 }
 
 void check_distributed(const Case& c, const Place& place) {
@@ -133,6 +142,8 @@ void CaseMaker::complete(Case& c, const Entry& entry, const Place& place) {
   if (!makes_sense(c.cost))
     refuse(place, fmt::format("the cost of '{}' is not finite", c.repro), "its numbers are too large",
            "choose smaller values");
+  if (entry.block_samples) c.block_samples = entry.block_samples(c.params, c.ranks);
+  check_block(c, place);
   c.predicted_s = machine_.predicted_s(c, entry.distributed);
   skip_if_impossible(c, entry);
 }
@@ -154,6 +165,8 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
   } else if (c.cost.memory_bytes > p.memory_bytes) {
     c.message = fmt::format("needs {} per rank, {} available ({})", format_bytes(c.cost.memory_bytes),
                             format_bytes(p.memory_bytes), p.tightest);
+  } else if (entry.unavailable && !machine_.layout().assumed) {
+    c.message = entry.unavailable(c.params);
   }
   if (!c.message.empty()) c.status = CaseStatus::skipped;
 }

@@ -51,6 +51,8 @@ struct Case {
   int threads = 1;        ///< per rank, in effect
   Params params;          ///< all keys of the workload, defaults included
   Cost cost;
+  std::int64_t block_samples =
+      0;                     ///< of a block that is a whole unit (an epoch); 0: the sampler's choice
   SamplingOptions sampling;  ///< in effect for this case
   double predicted_s = 0;    ///< one repetition, from the assumed rates
   double budget_s =

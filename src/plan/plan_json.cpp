@@ -21,12 +21,13 @@ CaseStatus status_from(const std::string& text) {
 
 json to_json(const Cost& cost) {
   return {number_to_json(cost.flops), number_to_json(cost.bytes_touched),
-          number_to_json(cost.bytes_sent), number_to_json(cost.memory_bytes)};
+          number_to_json(cost.bytes_sent), number_to_json(cost.memory_bytes),
+          number_to_json(cost.items)};
 }
 
 Cost cost_from(const json& j) {
   return {number_from_json(j.at(0)), number_from_json(j.at(1)), number_from_json(j.at(2)),
-          number_from_json(j.at(3))};
+          number_from_json(j.at(3)), number_from_json(j.at(4))};
 }
 
 // Text members by name, so that writing and reading can't differ.
@@ -54,6 +55,7 @@ json to_json(const Case& c) {
   for (const auto& [name, member] : texts) j[name] = c.*member;
   for (const auto& [name, member] : integers) j[name] = c.*member;
   for (const auto& [name, member] : numbers) j[name] = number_to_json(c.*member);
+  j["block_samples"] = c.block_samples;
   j["params"] = params_to_json(c.params);
   j["cost"] = to_json(c.cost);
   j["sampling"] = sampling_to_json(c.sampling);
@@ -68,6 +70,7 @@ Case case_from(const json& j) {
   for (const auto& [name, member] : texts) j.at(name).get_to(c.*member);
   for (const auto& [name, member] : integers) j.at(name).get_to(c.*member);
   for (const auto& [name, member] : numbers) c.*member = number_from_json(j.at(name));
+  j.at("block_samples").get_to(c.block_samples);
   c.params = params_from_json(j.at("params"));
   c.cost = cost_from(j.at("cost"));
   c.sampling = sampling_from_json(j.at("sampling"));

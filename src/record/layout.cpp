@@ -81,29 +81,80 @@ void create_arrays_per_step(Store& store, const std::string& group, const CaseLa
                      {"1", "back-to-back executions inside the sample", "sample"});
 }
 
+/// An array `name`s [grown, participant, along] and the names along its last dimension.
 void create_extras(Store& store, const std::string& group, const std::string& name,
-                   const ArrayInfo& info, hsize_t participants, const std::vector<std::string>& names) {
+                   const ArrayInfo& info, hsize_t participants, const std::vector<std::string>& names,
+                   std::size_t text_bytes = name_bytes) {
   const hsize_t columns = participants * names.size(), rows = chunk_rows(columns);
   store.create_array(group + "/" + name + "s", H5T_IEEE_F64LE,
                      {{0, participants, names.size()}, {rows, participants, names.size()}}, info);
-  store.create_texts(group + "/" + name + "_names", names, name_bytes,
-                     {"", "names along the last dimension of " + name + "s", name});
+  store.create_texts(group + "/" + name + "_names", names, text_bytes,
+                     {"", "names along the last dimension of " + name + "s",
+                      info.dimensions.substr(info.dimensions.rfind(' ') + 1)});
 }
 
-void create_probes(Store& store, const std::string& group, const CaseLayout& layout) {
+/// The same with a unit and a description for each name.
+void create_described(Store& store, const std::string& group, const std::string& name,
+                      const ArrayInfo& info, hsize_t participants,
+                      const std::vector<ProbeInfo>& columns) {
   std::vector<std::string> names, units, descriptions;
-  for (const ProbeInfo& probe : layout.probes) {
-    names.push_back(probe.name);
-    units.push_back(probe.unit);
-    descriptions.push_back(probe.description);
+  for (const ProbeInfo& column : columns) {
+    names.push_back(column.name);
+    units.push_back(column.unit);
+    descriptions.push_back(column.description);
   }
-  create_extras(
-      store, group, "probe",
-      {"see probe_units", "readings taken beside the sample; NaN: absent", "sample participant probe"},
-      layout.ranks.size(), names);
-  store.create_texts(group + "/probe_units", units, name_bytes, {"", "units of the probes", "probe"});
-  store.create_texts(group + "/probe_descriptions", descriptions, 4 * name_bytes,
-                     {"", "what the probes are", "probe"});
+  create_extras(store, group, name, info, participants, names);
+  const std::string along = info.dimensions.substr(info.dimensions.rfind(' ') + 1);
+  store.create_texts(group + "/" + name + "_units", units, name_bytes,
+                     {"", "units along the last dimension of " + name + "s", along});
+  store.create_texts(group + "/" + name + "_descriptions", descriptions, 4 * name_bytes,
+                     {"", "what stands along the last dimension of " + name + "s", along});
+}
+
+void create_layers(Store& store, const std::string& group, const CaseLayout& layout) {
+  std::vector<std::string> names;
+  std::vector<double> flops, bytes;
+  for (const LayerInfo& layer : layout.layers) {
+    names.push_back(layer.name);
+    flops.push_back(layer.flops);
+    bytes.push_back(layer.bytes);
+  }
+  create_extras(store, group, "layer",
+                {"s", "time of each layer, summed over the sample's repeats; NaN: absent",
+                 "sample participant layer"},
+                layout.ranks.size(), names, layer_name_bytes);
+  const auto work = [&](const std::string& path, const std::vector<double>& values,
+                        const ArrayInfo& info) {
+    const hdf5::Dataset array = store.create_array(path, H5T_IEEE_F64LE, {{values.size()}, {}}, info);
+    checked(H5Dwrite(array.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+            "H5Dwrite " + path);
+  };
+  work(group + "/layer_flops", flops, {"FLOP", "work of the layer per repetition and rank", "layer"});
+  work(group + "/layer_bytes", bytes,
+       {"B", "memory traffic of the layer per repetition and rank, every operand once", "layer"});
+}
+
+/// What only some cases have.
+void create_optional(Store& store, const std::string& group, const CaseLayout& layout) {
+  const hsize_t participants = layout.ranks.size();
+  if (!layout.probes.empty())
+    create_described(
+        store, group, "probe",
+        {"see probe_units", "readings taken beside the sample; NaN: absent", "sample participant probe"},
+        participants, layout.probes);
+  if (!layout.part_names.empty())
+    create_extras(store, group, "part",
+                  {"s",
+                   "disjoint stretches of the main thread that sum to the sample, all its repeats "
+                   "together; NaN: absent",
+                   "sample participant part"},
+                  participants, layout.part_names);
+  if (!layout.layers.empty()) create_layers(store, group, layout);
+  if (!layout.epochs.empty())
+    create_described(store, group, "epoch",
+                     {"see epoch_units", "values of measured block i, a whole epoch; NaN: absent",
+                      "epoch participant column"},
+                     participants, layout.epochs);
 }
 
 void create_samples(Store& store, const CaseLayout& layout) {
@@ -118,12 +169,7 @@ void create_samples(Store& store, const CaseLayout& layout) {
       checked(H5Dwrite(ranks.get(), H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, layout.ranks.data()),
               "H5Dwrite " + group + "/ranks");
   }
-  if (!layout.probes.empty()) create_probes(store, group, layout);
-  if (!layout.part_names.empty())
-    create_extras(store, group, "part",
-                  {"s", "disjoint stretches of the main thread that sum to the sample; NaN: absent",
-                   "sample participant part"},
-                  layout.ranks.size(), layout.part_names);
+  create_optional(store, group, layout);
 }
 
 }  // namespace

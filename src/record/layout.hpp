@@ -11,7 +11,7 @@
 namespace dlscale {
 
 /// Fixed sizes of texts that aren't columns.
-constexpr std::size_t status_bytes = 16, name_bytes = 64;
+constexpr std::size_t status_bytes = 16, name_bytes = 64, layer_name_bytes = 96;
 
 /// "/samples/0007".
 std::string samples_path(int case_id);

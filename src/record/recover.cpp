@@ -26,10 +26,21 @@ void demand_unlocked(const std::string& path) {
                 "wait for it to end");
 }
 
+/// Measured blocks, and so epochs, that the row tells of.
+hsize_t blocks_of(const CaseRow& row) {
+  return static_cast<hsize_t>(std::max(row.blocks, 0));
+}
+
+/// Epochs to keep: those that the row tells of, and what was written after it.
+hsize_t sound_epochs(const Store& store, const CaseRow& row, const RowCounts& counts) {
+  if (counts.epochs <= blocks_of(row)) return counts.epochs;
+  return blocks_of(row) + count_written_epochs(store, row.id, blocks_of(row));
+}
+
 bool uneven(const Store& store, const std::vector<CaseRow>& rows) {
   return std::any_of(rows.begin(), rows.end(), [&](const CaseRow& row) {
     const RowCounts counts = count_rows(store, row.id);
-    return counts.common != counts.longest;
+    return counts.common != counts.longest || sound_epochs(store, row, counts) != counts.epochs;
   });
 }
 
@@ -89,6 +100,11 @@ Repair repair_cases(const Store& store, const std::vector<CaseRow>& rows) {
           std::find_if(repeats.begin(), repeats.end(), [](std::int32_t n) { return n < 1; });
       kept = recorded + static_cast<hsize_t>(bad - repeats.begin());
     }
+    if (const hsize_t sound = sound_epochs(store, row, counts); sound < counts.epochs)
+      cut_epochs(store, row.id, sound);
+    if (counts.has_epochs && counts.epochs < blocks_of(row))
+      repair.damaged.push_back(
+          fmt::format("{} ({} of {} epochs)", row.id, counts.epochs, blocks_of(row)));
     if (kept < counts.longest && kept >= recorded) {
       cut_rows(store, row.id, kept);
       ++repair.cases_cut;

@@ -21,13 +21,13 @@ hdf5::Type text_type(std::size_t bytes) {
   return type;
 }
 
-TableType make_table_type(const std::vector<Column>& columns) {
+TableType make_table_type(const std::vector<TableColumn>& columns) {
   TableType table;
-  for (const Column& column : columns) table.row_bytes += column.size;
+  for (const TableColumn& column : columns) table.row_bytes += column.size;
   table.file = hdf5::Type(checked(H5Tcreate(H5T_COMPOUND, table.row_bytes), "H5Tcreate"));
   table.memory = hdf5::Type(checked(H5Tcreate(H5T_COMPOUND, table.row_bytes), "H5Tcreate"));
   std::size_t offset = 0;
-  for (const Column& column : columns) {
+  for (const TableColumn& column : columns) {
     const bool is_text = column.file_type == H5I_INVALID_HID;
     const hdf5::Type text = is_text ? text_type(column.size) : hdf5::Type();
     checked(H5Tinsert(table.file.get(), column.name.c_str(), offset,

@@ -40,6 +40,7 @@ void visit(Visitor& v, CaseRow& r) {
   v.number("bytes_touched", r.bytes_touched, "B");
   v.number("bytes_sent", r.bytes_sent, "B");
   v.number("memory_bytes", r.memory_bytes, "B");
+  v.number("items", r.items);
   v.text("status", r.status, 16);
   v.text("stop_reason", r.stop_reason, 64);
   v.number("blocks", r.blocks);
@@ -94,7 +95,7 @@ void visit(Visitor& v, LaunchRow& r) {
 }
 
 /// A column of a table, as visit() lists it.
-struct Column {
+struct TableColumn {
   std::string name, unit;
   std::size_t size = 0;
   hid_t file_type = H5I_INVALID_HID, memory_type = H5I_INVALID_HID;  ///< predefined; invalid for text
@@ -102,7 +103,7 @@ struct Column {
 
 /// Visitor that lists columns.
 struct ColumnList {
-  std::vector<Column> columns;
+  std::vector<TableColumn> columns;
   std::size_t flexible_size = 0;  ///< bytes of texts whose size the table chooses
 
   void number(const char* name, const int&, const char* unit = "") {
@@ -166,7 +167,7 @@ struct TableType {
   std::size_t row_bytes = 0;
   std::string units;  ///< "flops=FLOP bytes_touched=B": columns that have a unit
 };
-TableType make_table_type(const std::vector<Column>& columns);
+TableType make_table_type(const std::vector<TableColumn>& columns);
 
 template <class Row>
 TableType table_type(std::size_t flexible_size = 0) {

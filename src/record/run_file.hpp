@@ -34,7 +34,7 @@ struct CaseRow {
   std::string series, role, workload, variant, device, dtype, occupancy, placement;
   int ranks = 0, threads = 0;
   std::string engine, params_json;
-  double flops = 0, bytes_touched = 0, bytes_sent = 0, memory_bytes = 0;
+  double flops = 0, bytes_touched = 0, bytes_sent = 0, memory_bytes = 0, items = 0;
   std::string status;  ///< planned | running | completed | failed | skipped
   std::string stop_reason;
   int blocks = 0;
@@ -57,12 +57,20 @@ struct ProbeInfo {
   std::string name, unit, description;
 };
 
+/// A timed piece inside a repetition, with its work per repetition and rank.
+struct LayerInfo {
+  std::string name;
+  double flops = 0, bytes = 0;
+};
+
 /// What must be known about a case before the file is sealed.
 struct CaseLayout {
   CaseRow row;
   std::vector<int> ranks;               ///< world ranks of the columns
   std::vector<ProbeInfo> probes;        ///< may be empty
   std::vector<std::string> part_names;  ///< may be empty: no parts dataset then
+  std::vector<LayerInfo> layers;        ///< likewise
+  std::vector<ProbeInfo> epochs;        ///< columns of a block that is an epoch; likewise
 };
 
 struct LaunchInfo {
@@ -82,14 +90,16 @@ struct FileSpec {
   std::vector<CaseLayout> cases;
 };
 
-/// Samples of one batch of one case, row-major [sample, participant(, probe or part)].
+/// Samples of one batch of one case, row-major [sample, participant(, probe, part or layer)].
 struct SampleRows {
   int samples = 0;
-  std::vector<std::int64_t> start, stop;  ///< ns since launch, local clock; −1 absent
-  std::vector<std::uint8_t> phase;        ///< 0 warm-up, 1 measured, 255 absent
-  std::vector<std::int32_t> block;        ///< [sample]; −1 = before the first block
-  std::vector<std::int32_t> repeats;      ///< [sample]
-  std::vector<double> probes, parts;      ///< NaN where absent
+  std::vector<std::int64_t> start, stop;      ///< ns since launch, local clock; −1 absent
+  std::vector<std::uint8_t> phase;            ///< 0 warm-up, 1 measured, 255 absent
+  std::vector<std::int32_t> block;            ///< [sample]; −1 = before the first block
+  std::vector<std::int32_t> repeats;          ///< [sample]
+  std::vector<double> probes, parts, layers;  ///< NaN where absent
+  int epochs = 0;                             ///< epochs that end with these samples: 0 or 1
+  std::vector<double> epoch_values;           ///< [epoch, participant, column]; NaN where absent
 };
 
 /// What --resume needs to know of an existing file.

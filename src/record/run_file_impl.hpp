@@ -77,8 +77,8 @@ struct Repair {
   std::vector<std::string> damaged;  ///< cases with fewer samples than their row says
 };
 
-/// Cuts each case to the samples that all its arrays hold, never below what its row says. Only in a
-/// private store.
+/// Cuts each case to the samples that all its arrays hold, never below what its row says, and its epochs
+/// to those that were written. Only in a private store.
 Repair repair_cases(const Store& store, const std::vector<CaseRow>& rows);
 
 /// Bytes behind the end of a cut-off file that its newest chunk may reach to.

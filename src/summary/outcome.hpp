@@ -25,14 +25,14 @@ struct CaseOutcome {
   std::vector<std::string> missed;  ///< sentences, one per missed `require`
 };
 
-/// Work per repetition and participant: FLOP or bytes by the entry's kind; 0 for kind time.
+/// Work per repetition and participant: FLOP, bytes or images by the entry's kind; 0 for kind time.
 double work_per_rank(const Case& c);
 
-/// Rate of one participant (by world rank) in FLOP/s or B/s; NaN when unknown.
+/// Rate of one participant (by world rank) in FLOP/s, B/s or images/s; NaN when unknown.
 double rank_rate(const Case& c, const CaseOutcome& outcome, int world_rank);
 
 /// Rates relative to the same ranks' roof: the case's own against the first of its roofs of the same
-/// kind (FLOP or bytes).
+/// kind (FLOP or bytes); of a case counted in images, its FLOP/s.
 struct RoofShare {
   double median = not_a_number, slowest = not_a_number;
   std::string roof;  ///< "FMA peak f64" | "triad"
@@ -40,8 +40,12 @@ struct RoofShare {
 RoofShare roof_share(const Case& c, const std::vector<Case>& cases,
                      const std::vector<CaseOutcome>& outcomes);
 
-/// "GFLOP/s"-style unit of the case's rate, "s" for kind time.
+/// Unit of the case's rate: "FLOP/s", "B/s" or "images/s"; "s" for kind time.
 std::string_view rate_unit(const Case& c);
+
+/// A rate of the case with its unit: "54.3 GFLOP/s"; images as plain numbers of four digits, "2713
+/// images/s", from a million on "1.234 M images/s".
+std::string format_rate(const Case& c, double rate);
 
 /// Together against alone for the same work: rate(together) / rate(alone) of the ranks that did both;
 /// NaN if not measured.

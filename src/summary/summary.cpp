@@ -56,7 +56,7 @@ std::string percent(double share) {
 std::string value_text(const Case& c, const CaseOutcome& o) {
   const double work = work_per_rank(c);
   const std::string value =
-      work > 0 ? format_si(work / o.seconds.median, rate_unit(c)) : format_seconds(o.seconds.median);
+      work > 0 ? format_rate(c, work / o.seconds.median) : format_seconds(o.seconds.median);
   if (!o.seconds.valid) return value + fmt::format(" ({} blocks)", o.seconds.blocks);
   return value + fmt::format(" ±{:.1f}%", 100 * o.seconds.relative_half_width());
 }
@@ -81,6 +81,19 @@ std::map<int, double> node_rates(const RunSummary& run, const Case& c) {
   return rates;
 }
 
+double rate_sum(const Case& c, const CaseOutcome& o) {
+  double sum = 0;
+  for (const int rank : o.ranks) sum += rank_rate(c, o, rank);
+  return sum;
+}
+
+std::string roof_text(const RunSummary& run, const Case& c) {
+  const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
+  if (share.roof.empty()) return "";
+  return fmt::format(", {} of {} (slowest rank {})", percent(share.median), share.roof,
+                     percent(share.slowest));
+}
+
 std::string node_line(const RunSummary& run, const Case& c) {
   if (run.oversubscribed) {
     // Ranks that take turns on a core each look fast while they have it: a sum would count that core
@@ -95,18 +108,28 @@ std::string node_line(const RunSummary& run, const Case& c) {
     values.push_back(rate);
     if (worst < 0 || rate < rates.at(worst)) worst = node;
   }
-  std::string text = format_si(median(values), rate_unit(c)) + " per node (median)";
+  std::string text = format_rate(c, median(values)) + " per node (median)";
   if (rates.size() > 1) {
     std::string host;
     for (const RankPlace& p : run.layout.ranks)
       if (p.node == worst) host = p.host;
-    text += fmt::format(", slowest {} on {}", format_si(rates.at(worst), rate_unit(c)), host);
+    text += fmt::format(", slowest {} on {}", format_rate(c, rates.at(worst)), host);
   }
-  const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
-  if (!share.roof.empty())
-    text += fmt::format(", {} of {} (slowest rank {})", percent(share.median), share.roof,
-                        percent(share.slowest));
-  return text;
+  return text + roof_text(run, c);
+}
+
+// Images per second of a rank, and of all together where they worked at the same time.
+std::string images_line(const RunSummary& run, const Case& c) {
+  const CaseOutcome& o = outcome_of(run, c);
+  const std::string model = c.params.has("model") ? to_text(c.params.at("model")) + ": " : "";
+  const std::string value = model + value_text(c, o) + (run.oversubscribed ? "*" : "");
+  if (o.ranks.size() < 2) return value + roof_text(run, c);
+  std::string text = value + " per rank (median)";
+  if (run.oversubscribed)
+    text += " (oversubscribed: not summed)";
+  else if (c.occupancy == "together")
+    text += fmt::format(", {} on {} ranks", format_rate(c, rate_sum(c, o)), o.ranks.size());
+  return text + roof_text(run, c);
 }
 
 bool reportable(const RunSummary& run, const Case& c) {
@@ -226,6 +249,11 @@ std::string render_ten_lines(const RunSummary& run) {
                     node_line(run, *c) + (c->occupancy == "together" ? "" : ", ranks " + c->occupancy));
   for (const Case* c : headline_cases(run, "triad"))
     text += wrapped("memory", node_line(run, *c) + ", triad");
+  for (const char* workload : {"train", "infer"})
+    for (const Case* c : headline_cases(run, workload))
+      text +=
+          wrapped(fmt::format("{} {}", workload, c->dtype),
+                  images_line(run, *c) + (c->occupancy == "together" ? "" : ", ranks " + c->occupancy));
   if (const std::string lost = losses(run); !lost.empty()) text += wrapped("losses", lost);
   const std::vector<std::string> slow = suspects(run);
   if (slow.empty() && run.layout.ranks.size() > 1) text += wrapped("look at", "no rank stands out");
@@ -242,11 +270,14 @@ std::string render_foms(const RunSummary& run) {
     const double work = work_per_rank(c);
     const std::string name = identifier(c.repro.empty() ? c.name() : c.repro);
     if (work > 0) {
-      const double giga = 1e-9 * work;
-      const char* unit = rate_unit(c) == "B/s" ? "GB/s" : "GFLOP/s";
-      text += fmt::format("FOM: {}_median = {:.6g} {}\n", name, giga / o.seconds.median, unit);
+      const bool images = rate_unit(c) == "images/s";
+      const double scaled = images ? work : 1e-9 * work;
+      const std::string unit = images ? "images/s" : fmt::format("G{}", rate_unit(c));
+      text += fmt::format("FOM: {}_median = {:.6g} {}\n", name, scaled / o.seconds.median, unit);
       text += fmt::format("FOM: {}_slowest = {:.6g} {}\n", name,
-                          giga / std::max(o.seconds.median, percentile(o.rank_seconds, 1)), unit);
+                          scaled / std::max(o.seconds.median, percentile(o.rank_seconds, 1)), unit);
+      if (images && c.occupancy == "together" && !run.oversubscribed)
+        text += fmt::format("FOM: {}_sum = {:.6g} {}\n", name, rate_sum(c, o), unit);
     } else {
       text += fmt::format("FOM: {}_median = {:.6g} s\n", name, o.seconds.median);
     }

@@ -30,6 +30,7 @@ struct Cost {
   double bytes_touched = 0;  ///< compulsory memory traffic: every operand once
   double bytes_sent = 0;     ///< over the network, all participants
   double memory_bytes = 0;   ///< allocated per rank while the case is prepared
+  double items = 0;          ///< images (or other items) per repetition, counted like flops
 };
 
 /// Result of verify(). `!(error <= tolerance)` fails, so NaN fails.
@@ -37,6 +38,8 @@ struct Check {
   double error = 0;
   double tolerance = 0;
   std::string method;
+  /// Why it failed ("problem (why) what to do") where neither wrong numbers nor hardware are the cause.
+  std::string message{};
   bool passed() const { return error <= tolerance; }
 };
 
@@ -61,6 +64,17 @@ class Workload {
   /// Called untimed before every batch of samples, so that repetitions which compound start afresh.
   virtual void reset() {}
   virtual void run() = 0;
+  /// Called untimed before and after every batch of samples, after reset(). `block` is −1 for pilot and
+  /// warm-up; with Entry::block_samples a block is one whole unit (an epoch).
+  virtual void begin_block(std::int32_t /*block*/) {}
+  virtual void end_block(std::int32_t /*block*/) {}
+  /// Seconds of each of Entry::parts since the last call; called untimed before the first sample and
+  /// after each one. Disjoint stretches of the calling thread that sum to the sample.
+  virtual void take_parts(std::span<double> /*seconds*/) {}
+  /// Likewise for Entry::layers.
+  virtual void take_layers(std::span<double> /*seconds*/) {}
+  /// Values of Entry::epochs for the block that end_block() has just closed.
+  virtual void take_epoch(std::span<double> /*values*/) {}
   /// Judges what the last run() left. Collective over participants for distributed workloads.
   virtual Check verify() = 0;
   /// Facts the workload itself finds out (kernel chosen, nodes of its grid, …), as a JSON object's text;
@@ -75,7 +89,19 @@ struct Roof {
 };
 
 /// How a rate is made from a time and printed.
-enum class RateKind { time, flops, bytes };
+enum class RateKind { time, flops, bytes, images };
+
+/// A named quantity of the record.
+struct Column {
+  std::string name, unit, description;
+};
+
+/// A timed piece inside a repetition ("conv1 forward"), with its work per repetition and rank.
+struct Piece {
+  std::string name;
+  double flops = 0;
+  double bytes = 0;  ///< operands once
+};
 
 /// One variant (workload on one kind of device).
 struct Entry {
@@ -86,17 +112,28 @@ struct Entry {
   bool distributed = false;  ///< all participants work on one problem
   bool is_roof = false;
   std::vector<Key> keys;
+  std::vector<std::string> parts;  ///< names; empty: a sample is not divided
+  std::vector<Column> epochs;      ///< of a block that is an epoch (block_samples > 0)
 
   /// Small cases that must pass their check, awkward sizes included. Pure.
   std::vector<Params> (*examples)() = nullptr;
   /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any
   /// runs. Pure.
   std::string (*validate)(const Params&) = nullptr;
+  /// Empty when this host can run the case, else why not ("bf16 needs …"): the plan then skips it.
+  /// nullptr: always. Reads the processor and the library, measures nothing; asked on rank 0, never for
+  /// a layout that is assumed.
+  std::string (*unavailable)(const Params&) = nullptr;
   /// Pure. `ranks` = participants, `threads` per rank.
   Cost (*cost)(const Params&, int ranks, int threads) = nullptr;
   /// Roofs this case is compared with; empty for none. Pure.
   std::vector<Roof> (*roofs)(const Params&) = nullptr;
   std::unique_ptr<Workload> (*make)(const WorkContext&) = nullptr;
+  /// The timed pieces inside a repetition, when the case asks for them; nullptr or empty: none. Pure.
+  std::vector<Piece> (*layers)(const Params&) = nullptr;
+  /// Samples of one block when it is a whole unit (an epoch: then one repetition per sample); nullptr or
+  /// 0: the sampler's choice. Pure.
+  std::int64_t (*block_samples)(const Params&, int ranks) = nullptr;
 };
 
 /// All entries of this build, in the order of their folders' names.

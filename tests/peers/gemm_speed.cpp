@@ -43,7 +43,9 @@ WorkContext context_for(const Entry& entry, const std::string& dtype, int thread
 double harness_seconds(Workload& workload, Probes& probes) {
   const Batch batch{
       .lead = 0, .samples = 1, .repeats = 1, .phase = Phase::measured, .block = 0, .expected_s = 0};
-  const OwnSamples own = take_samples(workload, batch, nullptr, false, 0, probes);
+  const OwnSamples own =
+      take_samples(workload, batch, {.widths = {.probes = probes.list().size()}}, probes);
+  if (!own.failure.empty()) throw std::runtime_error(own.failure);
   return 1e-9 * static_cast<double>(own.stop[0] - own.start[0]);
 }
 

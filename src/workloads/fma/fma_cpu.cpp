@@ -19,6 +19,13 @@ constexpr std::int64_t flops_per_thread = 201'326'592;
 constexpr double x_f64 = 1 - 0x1p-20, y_f64 = 0x1p-20;
 constexpr double x_f32 = 1 - 0x1p-10, y_f32 = 0x1p-10;
 
+double x_of(const std::string& dtype) {
+  return dtype == "f64" ? x_f64 : dtype == "f32" ? x_f32 : 1;
+}
+double y_of(const std::string& dtype) {
+  return dtype == "f64" ? y_f64 : dtype == "f32" ? y_f32 : 1;
+}
+
 class Fma final : public Workload {
  public:
   explicit Fma(const WorkContext& context)
@@ -41,14 +48,17 @@ class Fma final : public Workload {
   }
 
   void run() override {
-    const double x = dtype_ == "f64" ? x_f64 : x_f32, y = dtype_ == "f64" ? y_f64 : y_f32;
+    const double x = x_of(dtype_), y = y_of(dtype_);
     team_->run(
         [&](int worker) { sums_[static_cast<std::size_t>(worker)] = kernel_.run(iterations_, x, y); });
   }
 
   Check verify() override {
-    const double x = dtype_ == "f64" ? x_f64 : x_f32, y = dtype_ == "f64" ? y_f64 : y_f32;
-    const double expected = y * (1 - std::pow(x, static_cast<double>(iterations_))) / (1 - x);
+    const double x = x_of(dtype_), y = y_of(dtype_);
+    const auto steps = static_cast<double>(iterations_);
+    // bf16 products are summed up: below 2²⁴, so exact.
+    const bool summed = dtype_ == "bf16";
+    const double expected = summed ? steps * x * y : y * (1 - std::pow(x, steps)) / (1 - x);
     double worst = 0;
     for (const double sum : sums_) {
       const double error = std::fabs(sum / kernel_.chains / expected - 1);
@@ -57,6 +67,7 @@ class Fma final : public Workload {
     // Rounding errors decay with xⁱ, so at most 1/(1 − x) of them count: u/(1 − x), doubled where mul
     // and add round.
     const double u = dtype_ == "f64" ? 0x1p-53 : 0x1p-24;
+    if (summed) return {.error = worst, .tolerance = 0, .method = "exact sum of products"};
     return {
         .error = worst, .tolerance = 4 * u / (1 - x) + 1e-9, .method = "closed form of the recurrence"};
   }
@@ -76,7 +87,8 @@ class Fma final : public Workload {
 
 std::vector<Params> examples() {
   std::vector<Params> list;
-  for (const char* dtype : {"f64", "f32"}) {
+  for (const char* dtype : {"f64", "f32", "bf16"}) {
+    if (available_fma_kernels(dtype).empty()) continue;
     Params p;
     p.set("dtype", std::string(dtype));
     p.set("instructions", std::string("auto"));
@@ -102,7 +114,7 @@ Entry fma_cpu_entry() {
   entry.rate = RateKind::flops;
   entry.is_roof = true;
   entry.keys = {
-      {"dtype", std::string("f64"), "type of the chains", {}, {}, {"f64", "f32"}},
+      {"dtype", std::string("f64"), "type of the chains", {}, {}, {"f64", "f32", "bf16"}},
       {"instructions",
        std::string("auto"),
        "instruction set; auto = the best this processor has",
@@ -112,6 +124,11 @@ Entry fma_cpu_entry() {
   };
   entry.examples = examples;
   entry.validate = [](const Params&) { return std::string(); };
+  entry.unavailable = [](const Params& params) {
+    return available_fma_kernels(params.text("dtype")).empty()
+               ? std::string("this processor has no multiply-add for bf16 (AVX512_BF16)")
+               : std::string();
+  };
   entry.cost = cost;
   entry.roofs = [](const Params&) { return std::vector<Roof>{}; };
   entry.make = [](const WorkContext& context) -> std::unique_ptr<Workload> {

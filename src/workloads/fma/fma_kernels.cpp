@@ -55,6 +55,29 @@ DLSCALE_FMA_KERNEL(fma_f64_sse2, "sse2", __m128d, double, _mm_set1_pd, _mm_setze
 DLSCALE_FMA_KERNEL(fma_f32_sse2, "sse2", __m128, float, _mm_set1_ps, _mm_setzero_ps, step_sse,
                    _mm_storeu_ps, 12, 4)
 #undef DLSCALE_FMA_KERNEL
+
+// Each of 16 lanes adds two products of bf16 pairs to an f32 sum.
+__attribute__((target("avx512f,avx512bf16"), noinline)) double fma_bf16_avx512(std::int64_t iterations,
+                                                                               double x_value,
+                                                                               double y_value) {
+  const __m512bh x = _mm512_cvtne2ps_pbh(_mm512_set1_ps(static_cast<float>(x_value)),
+                                         _mm512_set1_ps(static_cast<float>(x_value)));
+  const __m512bh y = _mm512_cvtne2ps_pbh(_mm512_set1_ps(static_cast<float>(y_value)),
+                                         _mm512_set1_ps(static_cast<float>(y_value)));
+  __m512 v[16];
+  DLSCALE_UNROLLED(i, 16) v[i] = _mm512_setzero_ps();
+  for (std::int64_t n = 0; n < iterations; ++n) {
+    DLSCALE_UNROLLED(i, 16) v[i] = _mm512_dpbf16_ps(v[i], x, y);
+    DLSCALE_UNROLLED(i, 16) __asm__ volatile("" : "+v"(v[i]));
+  }
+  double sum = 0;
+  DLSCALE_UNROLLED(i, 16) {
+    float lanes[16];
+    _mm512_storeu_ps(lanes, v[i]);
+    for (const float lane : lanes) sum += static_cast<double>(lane);
+  }
+  return sum;
+}
 #undef DLSCALE_UNROLLED
 
 #else
@@ -82,12 +105,17 @@ std::vector<FmaKernel> available_fma_kernels(const std::string& dtype) {
   std::vector<FmaKernel> kernels;
   const bool f64 = dtype == "f64";
 #if defined(__x86_64__)
+  if (dtype == "bf16") {
+    if (__builtin_cpu_supports("avx512bf16")) kernels.push_back({"avx512", dtype, 512, fma_bf16_avx512});
+    return kernels;
+  }
   if (__builtin_cpu_supports("avx512f"))
     kernels.push_back({"avx512", dtype, f64 ? 128 : 256, f64 ? fma_f64_avx512 : fma_f32_avx512});
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     kernels.push_back({"avx2", dtype, f64 ? 48 : 96, f64 ? fma_f64_avx2 : fma_f32_avx2});
   kernels.push_back({"sse2", dtype, f64 ? 24 : 48, f64 ? fma_f64_sse2 : fma_f32_sse2});
 #else
+  if (dtype == "bf16") return kernels;
   kernels.push_back({"portable", dtype, 96, f64 ? fma_portable<double> : fma_portable<float>});
 #endif
   return kernels;

@@ -9,10 +9,11 @@
 namespace dlscale {
 
 /// One kernel: `run(iterations, x, y)` advances `accumulators × lanes` independent chains v ← v·x + y
-/// from v = 0 and returns the sum of all chains. Two FLOP per chain and iteration.
+/// from v = 0 and returns the sum of all chains. Two FLOP per chain and iteration. bf16: v ← v + x·y in
+/// f32, two chains per lane.
 struct FmaKernel {
-  std::string name;   ///< "avx512" | "avx2" | "sse2" | "scalar"
-  std::string dtype;  ///< "f64" | "f32"
+  std::string name;   ///< "avx512" | "avx2" | "sse2" | "portable"
+  std::string dtype;  ///< "f64" | "f32" | "bf16"
   int chains = 0;     ///< accumulators × lanes
   double (*run)(std::int64_t iterations, double x, double y) = nullptr;
 };

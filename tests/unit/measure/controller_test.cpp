@@ -208,3 +208,62 @@ TEST_CASE("rounds: who gets a block when time is short") {
   // No budget: all go on.
   CHECK(next_round({0}, controllers, 1000, 0, 0) == std::vector<int>{0});
 }
+
+TEST_CASE("a block that is an epoch has exactly its samples, one repetition each") {
+  // Steps of a microsecond would be repeated, and long ones would be fewer, in a block of our choice.
+  for (const double step_s : {1e-6, 0.05}) {
+    ControllerSettings s = settings_with(100);
+    s.block_samples = 137;
+    Play play(s, [&](int, int) { return step_s; });
+    play.until_warm();
+    CHECK(play.executions <= 10);
+    for (const Batch& b : play.batches) CHECK((b.repeats == 1 && b.block == -1 && b.lead == 0));
+    const std::size_t before = play.batches.size();
+    play.until_finished();
+    CHECK(play.controller.state().repeats == 1);
+    CHECK(play.controller.blocks_done() == 6);
+    CHECK(play.controller.stop_reason() == "converged");
+    CHECK(play.controller.state().measured == 6 * 137);
+    for (std::size_t i = before; i < play.batches.size(); ++i) {
+      const Batch& b = play.batches[i];
+      CHECK((b.samples == 137 && b.lead == 0 && b.repeats == 1 && b.phase == Phase::measured));
+      CHECK(b.block == static_cast<std::int32_t>(i - before));
+    }
+  }
+}
+
+TEST_CASE("steps that never settle end an epoch's warm-up after ten samples, unless more is asked") {
+  ControllerSettings s = settings_with(1000);
+  s.block_samples = 4;
+  Play play(s, [](int, int n) { return 0.01 * std::pow(1.3, n); });
+  play.until_warm();
+  CHECK(play.executions == 10);
+  CHECK_FALSE(play.controller.steady());
+  s.warmup_s = 3;
+  Play longer(s, [](int, int) { return 0.1; });
+  longer.until_warm();
+  CHECK(longer.executions >= 30);
+}
+
+TEST_CASE("as few epochs as asked for are the least, and what an epoch does beside its steps counts") {
+  ControllerSettings s = settings_with(100);
+  s.block_samples = 10;
+  s.blocks = 2;
+  s.max_time_s = 5;
+  Play play(s, [](int, int) { return 0.1; });
+  play.until_warm();
+  const double spent = play.controller.spent_s();
+  while (!play.controller.finished()) {
+    BatchSamples batch;
+    batch.batch = play.controller.next();
+    batch.participants = 1;
+    batch.start.assign(10, 0);
+    batch.stop.assign(10, 100'000'000);
+    batch.wall_s = 1 + 0.7;  // the epoch's validation
+    play.controller.observe(batch);
+    CHECK(play.controller.next_block_s() == Approx(1.7));
+  }
+  CHECK(play.controller.blocks_done() == 2);
+  CHECK(play.controller.stop_reason() == "max_time");
+  CHECK(play.controller.spent_s() == Approx(spent + 3.4));
+}

@@ -254,6 +254,7 @@ TEST_CASE("a plan survives JSON, doubles exactly") {
     CHECK((a.placement == b.placement && a.params == b.params && a.sampling == b.sampling));
     CHECK((a.cost.flops == b.cost.flops && a.cost.bytes_touched == b.cost.bytes_touched));
     CHECK((a.cost.bytes_sent == b.cost.bytes_sent && a.cost.memory_bytes == b.cost.memory_bytes));
+    CHECK((a.cost.items == b.cost.items && a.block_samples == b.block_samples));
     CHECK((a.predicted_s == b.predicted_s && a.budget_s == b.budget_s && a.require == b.require));
     CHECK((a.status == b.status && a.message == b.message && a.repro == b.repro && a.roofs == b.roofs));
   }

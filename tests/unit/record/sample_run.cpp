@@ -77,7 +77,23 @@ dlscale::FileSpec sample_spec() {
   spec.cases[full_case].probes = {{"frequency", "Hz", "of the first core"},
                                   {"steal", "s", "time stolen"}};
   spec.cases[full_case].part_names = {"load", "forward", "backward"};
+  spec.cases[full_case].layers = {{"conv1 forward", 2e9, 3e6}, {"fc1 backward", 4e8, 5e7}};
+  spec.cases[full_case].epochs = {{"train", "s", "wall time of the training part"},
+                                  {"loss", "1", "mean training loss"}};
+  spec.cases[full_case].row.items = 64;
   return spec;
+}
+
+int epochs_after(int samples) {
+  return samples < 4 ? 0 : samples / 4 - 1;
+}
+
+static std::vector<double> epoch_values(int first, int count) {
+  std::vector<double> values;
+  for (int epoch = first; epoch < first + count; ++epoch)
+    for (int participant = 0; participant < participants(full_case); ++participant)
+      for (int i = 0; i < 2; ++i) values.push_back(epoch + 0.125 * participant + 10 * (i + 1));
+  return values;
 }
 
 std::int64_t start_of(int case_id, int sample, int participant) {
@@ -98,7 +114,12 @@ dlscale::SampleRows sample_rows(int case_id, int first, int count) {
       if (case_id != full_case) continue;
       for (int i = 0; i < 2; ++i) rows.probes.push_back(sample + 0.25 * participant + 100 * i);
       for (int i = 0; i < 3; ++i) rows.parts.push_back(sample - 0.5 * participant + 1000 * i);
+      for (int i = 0; i < 2; ++i) rows.layers.push_back(3 * sample + 0.5 * participant + 1e6 * i);
     }
+  }
+  if (case_id == full_case) {
+    rows.epochs = epochs_after(first + count) - epochs_after(first);
+    rows.epoch_values = epoch_values(epochs_after(first), rows.epochs);
   }
   return rows;
 }
@@ -152,10 +173,11 @@ std::string differs(hid_t file, const std::string& path, hid_t type, const std::
 
 }  // namespace
 
-std::string wrong_samples(hid_t file, int case_id, int samples) {
+std::string wrong_samples(hid_t file, int case_id, int samples, int epochs) {
   char group[32];
   std::snprintf(group, sizeof group, "/samples/%04d", case_id);
-  const dlscale::SampleRows rows = sample_rows(case_id, 0, samples);
+  dlscale::SampleRows rows = sample_rows(case_id, 0, samples);
+  if (epochs >= 0) rows.epoch_values = epoch_values(0, epochs);
   const std::string at = group;
   for (const std::string& problem :
        {differs(file, at + "/start", H5T_NATIVE_INT64, rows.start),
@@ -164,7 +186,10 @@ std::string wrong_samples(hid_t file, int case_id, int samples) {
         differs(file, at + "/block", H5T_NATIVE_INT32, rows.block),
         differs(file, at + "/repeats", H5T_NATIVE_INT32, rows.repeats),
         rows.probes.empty() ? "" : differs(file, at + "/probes", H5T_NATIVE_DOUBLE, rows.probes),
-        rows.parts.empty() ? "" : differs(file, at + "/parts", H5T_NATIVE_DOUBLE, rows.parts)})
+        rows.parts.empty() ? "" : differs(file, at + "/parts", H5T_NATIVE_DOUBLE, rows.parts),
+        rows.layers.empty() ? "" : differs(file, at + "/layers", H5T_NATIVE_DOUBLE, rows.layers),
+        rows.epoch_values.empty() ? ""
+                                  : differs(file, at + "/epochs", H5T_NATIVE_DOUBLE, rows.epoch_values)})
     if (!problem.empty()) return problem;
   return {};
 }

@@ -35,8 +35,9 @@ class ScopedVariable {
 };
 
 constexpr int ranks = 6;
-constexpr int small_case = 0, wide_case = 1, full_case = 2;  ///< full_case has probes and parts
-constexpr int wide_participants = 26000;                     ///< 10 rows per chunk
+/// full_case has probes, parts, layers and epochs.
+constexpr int small_case = 0, wide_case = 1, full_case = 2;
+constexpr int wide_participants = 26000;  ///< 10 rows per chunk
 
 dlscale::FileSpec sample_spec();
 int participants(int case_id);
@@ -75,9 +76,13 @@ class OpenFile {
   hid_t id_;
 };
 
+/// Epochs of full_case that have ended after `samples` samples: four samples each, the first four are
+/// warm-up.
+int epochs_after(int samples);
+
 /// Empty if the first `samples` samples of the case have the values of sample_rows(), else what is
-/// wrong.
-std::string wrong_samples(hid_t file, int case_id, int samples);
+/// wrong. Of epochs those that have ended by then are expected, or as many as given.
+std::string wrong_samples(hid_t file, int case_id, int samples, int epochs = -1);
 
 /// Exit status of `/usr/bin/python3 -c script`, −1 if it did not run.
 int run_python(const std::string& script);

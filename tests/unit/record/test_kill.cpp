@@ -26,6 +26,7 @@ namespace {
     for (dlscale::CaseLayout layout : sample_spec().cases) {
       layout.row.status = "running";
       layout.row.samples = sample + 1;
+      layout.row.blocks = layout.row.id == full_case ? epochs_after(sample + 1) : 0;
       file->update_case(layout.row);
     }
     file->append_clocks({{0, 0, sample, 0, 1, 2, 3, 4}});
@@ -77,6 +78,9 @@ for case, columns in ((0, 2), (1, 26000), (2, 4)):
     assert all(s[i, j] == 1000000007 * i + 1000 * j + case for i in range(n) for j in (0, columns - 1))
     assert list(g["repeats"][:n]) == [1 + i % 7 for i in range(n)]
 assert (f["cases"]["samples"] >= n).all()
+e = f["samples/0002/epochs"]
+m = max(0, n // 4 - 1)
+assert e.shape[0] >= m and all(e[i, 3, 1] == i + 0.375 + 20 for i in range(m)), (e.shape, m)
 )") == 0);
 }
 
@@ -94,7 +98,12 @@ void check_recover(const std::string& path, int flushed) {
     CHECK(rows >= static_cast<unsigned long long>(flushed));
     for (const char* array : {"/stop", "/phase", "/block", "/repeats"})
       CHECK(extent(opened.id(), at + array)[0] == rows);
-    CHECK(wrong_samples(opened.id(), id, static_cast<int>(rows)) == "");
+    if (id == full_case)
+      for (const char* array : {"/probes", "/parts", "/layers"})
+        CHECK(extent(opened.id(), at + array)[0] == rows);
+    const int epochs = id == full_case ? static_cast<int>(extent(opened.id(), at + "/epochs")[0]) : 0;
+    if (id == full_case) CHECK(epochs >= epochs_after(flushed));
+    CHECK(wrong_samples(opened.id(), id, static_cast<int>(rows), epochs) == "");
   }
 }
 

@@ -124,6 +124,43 @@ TEST_CASE("recover cuts half-appended samples, never below what the row says") {
   CHECK(extent(opened.id(), "/samples/0002/start")[0] == 8);
 }
 
+TEST_CASE("recover cuts epochs that were not written, and layers with the samples") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("run.h5");
+  auto file = RunFile::create(path, sample_spec());
+  file->append(full_case, sample_rows(full_case, 0, 16));  // three epochs
+  dlscale::CaseRow row = sample_spec().cases[full_case].row;
+  row.samples = 8;
+  row.warmup = 4;
+  row.blocks = 2;
+  file->update_case(row);
+  file->close("interrupted");
+  set_rows(path, "/samples/0002/layers", 14);
+  set_rows(path, "/samples/0002/epochs", 5);  // the last two never got data
+  RunFile::recover(path);
+  CHECK(RunFile::recover(path).find("in order") != std::string::npos);
+  {
+    const OpenFile opened(path);
+    for (const char* array : {"start", "probes", "parts", "layers", "block"})
+      CHECK(extent(opened.id(), std::string("/samples/0002/") + array)[0] == 14);
+    CHECK(extent(opened.id(), "/samples/0002/epochs")[0] == 3);
+    CHECK(wrong_samples(opened.id(), full_case, 14, 3) == "");
+  }
+  // A resumed run adds arrays of its own and goes on with its epochs from the first.
+  auto again = RunFile::reopen(path, sample_spec(), {});
+  again->append(3 + full_case, sample_rows(full_case, 0, 12));
+  again->close("completed");
+  {
+    const OpenFile opened(path);
+    CHECK(extent(opened.id(), "/samples/0005/epochs")[0] == 2);
+    CHECK(extent(opened.id(), "/samples/0005/layers")[0] == 12);
+    CHECK(wrong_samples(opened.id(), full_case, 14, 3) == "");
+  }
+  set_rows(path, "/samples/0002/epochs", 1);  // fewer than recorded: damage
+  set_rows(path, "/samples/0002/start", 15);
+  CHECK(RunFile::recover(path).find("2 (1 of 2 epochs)") != std::string::npos);
+}
+
 TEST_CASE("samples whose data never reached the file are cut as well") {
   const TemporaryFolder folder;
   const std::string path = finished_run(folder, "interrupted");

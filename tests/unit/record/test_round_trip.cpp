@@ -37,6 +37,13 @@ TEST_CASE("what was appended is read back, value for value") {
   CHECK(extent(opened.id(), "/samples/0001/start") ==
         std::vector<unsigned long long>{37, wide_participants});
   CHECK(extent(opened.id(), "/samples/0002/parts") == std::vector<unsigned long long>{37, 4, 3});
+  CHECK(extent(opened.id(), "/samples/0002/layers") == std::vector<unsigned long long>{37, 4, 2});
+  CHECK(extent(opened.id(), "/samples/0002/epochs") == std::vector<unsigned long long>{8, 4, 2});
+  CHECK(extent(opened.id(), "/samples/0001/epochs").empty());
+  CHECK(read_all<double>(opened.id(), "/samples/0002/layer_flops", H5T_NATIVE_DOUBLE) ==
+        std::vector<double>{2e9, 4e8});
+  CHECK(read_all<double>(opened.id(), "/samples/0002/layer_bytes", H5T_NATIVE_DOUBLE) ==
+        std::vector<double>{3e6, 5e7});
   CHECK(extent(opened.id(), "/samples/0002/block") == std::vector<unsigned long long>{37});
   CHECK(read_all<int>(opened.id(), "/samples/0002/ranks", H5T_NATIVE_INT) ==
         std::vector<int>{0, 1, 2, 3});
@@ -86,6 +93,10 @@ assert l["hosts"][0] == b"node1,node2" and l["started"][0] == b"2026-01-02T03:04
 assert f["system/environment"][0] == b"{\"kernel\":\"Linux\"}"
 assert f.attrs["schema_version"] == 1 and f.attrs["ranks"] == 6 and f.attrs["build_id"] == b"feedbeef"
 assert list(f["samples/0002/probe_units"]) == [b"Hz", b"s"]
+assert list(f["samples/0002/layer_names"]) == [b"conv1 forward", b"fc1 backward"]
+assert list(f["samples/0002/epoch_names"]) == [b"train", b"loss"]
+assert list(f["samples/0002/epoch_units"]) == [b"s", b"1"]
+assert c["items"][2] == 64 and c["items"][0] == 0
 )") == 0);
 }
 
@@ -98,6 +109,13 @@ TEST_CASE("rows of a wrong shape are refused and nothing is written") {
   rows = sample_rows(small_case, 0, 2);
   rows.probes = {1.0};
   CHECK_THROWS_AS(file->append(small_case, rows), std::invalid_argument);
+  rows = sample_rows(small_case, 0, 2);
+  rows.epochs = 1;  // has no such array
+  rows.epoch_values = {1.0};
+  CHECK_THROWS_AS(file->append(small_case, rows), std::invalid_argument);
+  rows = sample_rows(full_case, 4, 4);
+  rows.epoch_values.pop_back();
+  CHECK_THROWS_AS(file->append(full_case, rows), std::invalid_argument);
   CHECK_THROWS_AS(file->append(3, sample_rows(small_case, 0, 1)), std::out_of_range);
   CHECK_FALSE(file->broken());
   file->append(small_case, sample_rows(small_case, 0, 3));

@@ -161,3 +161,63 @@ TEST_CASE("everything fits into 80 columns") {
     CHECK(columns(line) <= 80);
   }
 }
+
+namespace {
+
+// 8 images and 40 GFLOP per repetition on each rank.
+Case& add_train(Example& run, const std::vector<double>& seconds) {
+  Case& c = run.add("train", "f32", 40e9, seconds);
+  c.cost.items = 8;
+  c.params.set("model", std::string("vgg16"));
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("images per second have four digits and no exponent") {
+  Case c;
+  c.workload = "train";
+  c.variant = "cpu";
+  CHECK(rate_unit(c) == "images/s");
+  CHECK(format_rate(c, 2713.4) == "2713 images/s");
+  CHECK(format_rate(c, 27.134) == "27.13 images/s");
+  CHECK(format_rate(c, 0.98765) == "0.9877 images/s");
+  CHECK(format_rate(c, 271349) == "271300 images/s");
+  CHECK(format_rate(c, 1234567) == "1.235 M images/s");
+  CHECK(format_rate(c, 0) == "n/a");
+  c.workload = "gemm";
+  CHECK(format_rate(c, 54.3e9) == "54.3 GFLOP/s");
+}
+
+TEST_CASE("training is told in images per second, its roof in FLOP") {
+  Example run(4);
+  run.add("fma", "f32", 1e9, {0.01, 0.01, 0.01, 0.01});  // 100 GFLOP/s
+  add_train(run, {0.8, 0.8, 0.8, 1.0}).roofs = {0};
+  const RunSummary summary = run.summary();
+  const Case& c = run.plan.cases[1];
+  CHECK(rank_rate(c, run.outcomes[1], 3) == Approx(8));
+  const RoofShare share = roof_share(c, run.plan.cases, run.outcomes);
+  CHECK(share.median == Approx(0.5));
+  CHECK(share.slowest == Approx(0.4));
+  const std::string lines = render_ten_lines(summary);
+  CHECK(lines.find("train f32") != std::string::npos);
+  CHECK(lines.find("vgg16: 10.00 images/s") != std::string::npos);
+  CHECK(lines.find("38.00 images/s") != std::string::npos);  // 3 × 10 + 8 on 4 ranks
+  CHECK(lines.find("50.0 % of FMA peak f32") != std::string::npos);
+  CHECK(render_table(summary).find("10.00 images/s") != std::string::npos);
+  const std::string foms = render_foms(summary);
+  CHECK(foms.find("FOM: train_dtypef32_median = 10 images/s") != std::string::npos);
+  CHECK(foms.find("FOM: train_dtypef32_slowest = 8 images/s") != std::string::npos);
+  CHECK(foms.find("FOM: train_dtypef32_sum = 38 images/s") != std::string::npos);
+  RunSummary busy = run.summary();
+  busy.oversubscribed = true;
+  CHECK(render_ten_lines(busy).find("38.00") == std::string::npos);
+  CHECK(render_foms(busy).find("_sum") == std::string::npos);
+}
+
+TEST_CASE("the work of a distributed case is shared by its ranks") {
+  Example run(4);
+  const Case& c = run.add("pdgemm", "f64", 8e9, {1.0, 1.0, 1.0, 1.0});
+  CHECK(work_per_rank(c) == 2e9);
+  CHECK(rank_rate(c, run.outcomes[0], 2) == Approx(2e9));
+}

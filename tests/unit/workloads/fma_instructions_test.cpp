@@ -25,7 +25,7 @@ namespace {
   while (std::fgets(line.data(), line.size(), pipe) != nullptr) {
     const std::string text(line.data());
     if (text.find(">:") != std::string::npos) {
-      const std::size_t at = text.find("::fma_f");
+      const std::size_t at = text.find("::fma_");
       current = at == std::string::npos ? "" : text.substr(at + 2, text.find('(', at) - at - 2);
     } else if (!current.empty() && text.find('\t') != std::string::npos) {
       functions[current].push_back(text);
@@ -70,6 +70,7 @@ TEST_CASE("the roof's loops hold multiply-adds of full width and touch no memory
   };
   for (const Expected& e : {Expected{"fma_f64_avx512", "vfmadd", "%zmm", 16},
                             {"fma_f32_avx512", "vfmadd", "%zmm", 16},
+                            {"fma_bf16_avx512", "vdpbf16ps", "%zmm", 16},
                             {"fma_f64_avx2", "vfmadd", "%ymm", 12},
                             {"fma_f32_avx2", "vfmadd", "%ymm", 12},
                             {"fma_f64_sse2", "mulpd", "%xmm", 12},
@@ -91,6 +92,14 @@ TEST_CASE("the roof's loops hold multiply-adds of full width and touch no memory
 #else
   WARN("not an optimised x86-64 build: the emitted instructions are not judged");
 #endif
+}
+
+TEST_CASE("the bf16 kernel counts its products") {
+  for (const FmaKernel& kernel : available_fma_kernels("bf16")) {
+    CHECK(kernel.run(0, 1, 1) == 0);
+    CHECK(kernel.run(1, 1, 1) == kernel.chains);
+    CHECK(kernel.run(1000, 0.5, 3) == 1500.0 * kernel.chains);
+  }
 }
 
 TEST_CASE("every kernel of this processor counts its iterations") {
