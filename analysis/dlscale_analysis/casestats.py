@@ -21,6 +21,8 @@ RATE_KINDS = {
     "fma": "flops",
     "pdgemm": "flops",
     "conv2d": "flops",
+    "train": "images",
+    "infer": "images",
     "triad": "bytes",
     "noop": "time",
     "collective": "time",
@@ -33,9 +35,11 @@ class CaseStats:
     """Times are seconds per repetition, measured samples only unless said otherwise. p = participants."""
 
     id: int
-    kind: str  # flops | bytes | time: what its rate is made of
+    kind: str  # flops | bytes | images | time: what its rate is made of
     distributed: bool
-    work: float  # FLOP or bytes per repetition (per rank, or of all for distributed); NaN for time
+    work: (
+        float  # FLOP, bytes or images per repetition (per rank, or of all for distributed); NaN for time
+    )
     ranks: np.ndarray  # [p] world ranks
     hosts: np.ndarray  # [p]
     blocks: np.ndarray  # [b] numbers of the blocks
@@ -70,7 +74,7 @@ class CaseStats:
         return int(np.nanargmin(np.abs(self.rank_s - np.nanmedian(self.rank_s))))
 
     def rate(self, seconds: float) -> float:
-        """FLOP/s or B/s of this time; the time itself for kind "time"."""
+        """FLOP/s, B/s or images/s of this time; the time itself for kind "time"."""
         if self.kind == "time":
             return seconds
         return self.work / seconds if seconds > 0 else float("nan")
@@ -79,6 +83,8 @@ class CaseStats:
 def rate_kind(case: pd.Series) -> str:
     """What this case's rate is made of; a workload unknown here is judged by the work it declares."""
     known = RATE_KINDS.get(case["workload"])
+    if known == "images" and not case["items"] > 0:
+        known = None  # a file that does not count them
     return known or ("flops" if case["flops"] > 0 else "time")
 
 
@@ -106,9 +112,11 @@ def read_case(run: Run, case_id: int) -> CaseStats:
         id=case_id,
         kind=kind,
         distributed=distributed,
-        work={"flops": float(case["flops"]), "bytes": float(case["bytes_touched"])}.get(
-            kind, float("nan")
-        ),
+        work={
+            "flops": float(case["flops"]),
+            "bytes": float(case["bytes_touched"]),
+            "images": float(case["items"]),
+        }.get(kind, float("nan")),
         ranks=samples.ranks,
         hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
         blocks=blocks,

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CSV for spreadsheets and other tools: one row per case, per named slow rank, per sample and rank."""
+"""CSV for spreadsheets and other tools: one row per case, per named slow rank, per sample and rank; of networks one
+per case, per part and rank, per layer, per epoch and rank, per row of a speed-up study."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import List
+from typing import Callable, Dict, Iterator, List, Tuple
 
 import pandas as pd
 
+from .epochs import DERIVED, STUDY_COLUMNS
+from .nets import NET_COLUMNS
 from .overview import Overview
+from .steps import LAYER_COLUMNS
 
 NUMBERS = "%.9g"
 
 
 def write_csv(folder: str, views: List[Overview]) -> List[str]:
-    """Writes cases.csv, slow_ranks.csv and samples.csv (times in seconds per repetition, clocks in ns since launch,
-    `run` = the file a row is from) and returns their names."""
+    """Writes cases.csv, slow_ranks.csv, samples.csv and the tables of NETS (times in seconds per repetition, clocks in
+    ns since launch, `run` = the file a row is from) and returns their names. A table without rows has its header.
+    """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     cases = [view.cases.assign(run=view.run.path) for view in views]
@@ -45,7 +50,64 @@ def write_csv(folder: str, views: List[Overview]) -> List[str]:
         target / "slow_ranks.csv", index=False, float_format=NUMBERS
     )
     _write_samples(target / "samples.csv", views)
-    return ["cases.csv", "slow_ranks.csv", "samples.csv"]
+    for name, (columns, pieces) in NETS.items():
+        frames = [piece.assign(run=view.run.path) for view in views for piece in pieces(view)]
+        table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        columns = ["run"] + columns + [column for column in table if column not in ["run"] + columns]
+        table.reindex(columns=columns).to_csv(target / name, index=False, float_format=NUMBERS)
+    return ["cases.csv", "slow_ranks.csv", "samples.csv", *NETS]
+
+
+def _networks(view: Overview) -> Iterator[pd.DataFrame]:
+    if len(view.nets.rows):
+        yield view.nets.rows
+
+
+def _parts(view: Overview) -> Iterator[pd.DataFrame]:
+    """Means over a rank's measured samples; the part "rest" is what the others leave of `step_s`."""
+    for entry in view.nets.parts:
+        rest = entry.rank_step_s - entry.rank_mean_s.sum(axis=0)
+        for name, seconds in zip([*entry.names, "rest"], [*entry.rank_mean_s, rest]):
+            table = pd.DataFrame(
+                {
+                    "case": entry.case,
+                    "label": entry.label,
+                    "rank": entry.ranks,
+                    "part": name,
+                    "mean_s": seconds,
+                    "step_s": entry.rank_step_s,
+                    "share": seconds / entry.rank_step_s,
+                    "samples": entry.rank_samples,
+                }
+            )
+            yield table[table["samples"] > 0]
+
+
+def _layers(view: Overview) -> Iterator[pd.DataFrame]:
+    for roofline in view.nets.layers:
+        yield roofline.table
+
+
+def _epochs(view: Overview) -> Iterator[pd.DataFrame]:
+    """Epochs counted from 1, as the reports do."""
+    for table in view.nets.epochs:
+        yield table.rows.assign(case=table.case, label=table.label, epoch=table.rows["epoch"] + 1)
+
+
+def _studies(view: Overview) -> Iterator[pd.DataFrame]:
+    for study in view.nets.studies:
+        yield study.rows.assign(series=study.series, launch=study.launch, occupancy=study.occupancy)
+
+
+PART_COLUMNS = ["case", "label", "rank", "part", "mean_s", "step_s", "share", "samples"]
+EPOCH_COLUMNS = ["case", "label", "epoch", "rank", "host", *DERIVED]
+NETS: Dict[str, Tuple[List[str], Callable[[Overview], Iterator[pd.DataFrame]]]] = {
+    "networks.csv": (NET_COLUMNS, _networks),
+    "parts.csv": (PART_COLUMNS, _parts),
+    "layers.csv": (LAYER_COLUMNS, _layers),
+    "epochs.csv": (EPOCH_COLUMNS, _epochs),
+    "studies.csv": (["series", "launch", "occupancy", *STUDY_COLUMNS], _studies),
+}
 
 
 def _write_samples(path: Path, views: List[Overview]) -> None:

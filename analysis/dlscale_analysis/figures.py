@@ -11,10 +11,11 @@ import pandas as pd
 from .casestats import CaseStats
 from .overview import Overview
 from .svg import Scale, Svg, finite_range, shortened, text_width
-from .units import percent, quantity, scale_of, span
+from .units import NETS, percent, quantity, scale_of, span
 
 WIDTH = 1040
 MANY_RANKS = 200  # beyond these: bands of quantiles instead of one dot per rank
+WIDE = (*NETS, "conv2d")  # workloads whose cases have long names
 NODE_LINES = 8  # clock drifts drawn one by one
 
 
@@ -23,9 +24,7 @@ def rate_bars(view: Overview, unit: str) -> str:
     rows = view.cases[(view.cases["unit"] == unit) & np.isfinite(view.cases["rate"])]
     if rows.empty or unit == "s":
         return ""
-    left = min(
-        300.0, 16 + max(text_width(f"{row.case}  {row.label}", 12.5) for row in rows.itertuples())
-    )
+    left = _label_room([f"{row.case}  {row.label}" for row in rows.itertuples()], rows["workload"])
     right, pitch, top = 300.0, 30, 8
     drawing = Svg(WIDTH, top + pitch * len(rows) + 42, f"Rate of each case in {unit}")
     largest = float(
@@ -45,6 +44,12 @@ def rate_bars(view: Overview, unit: str) -> str:
         drawing.text(WIDTH - right + 10, middle + 4, quantity(row.rate, unit, 4), "t v")
         drawing.text(WIDTH - right + 116, middle + 4, share, "t dim")
     return drawing.render()
+
+
+def _label_room(names: List[str], workloads: pd.Series) -> float:
+    """Pixels at the left for these names."""
+    most = 430.0 if workloads.isin(WIDE).any() else 300.0
+    return min(most, 16 + max(text_width(name, 12.5) for name in names))
 
 
 def _one_bar(
@@ -93,7 +98,10 @@ def rank_strips(view: Overview) -> str:
     if not shown:
         return ""
     labels = view.cases.set_index("case")["label"]
-    left = min(300.0, 16 + max(text_width(f"{stats.id}  {labels[stats.id]}", 12.5) for stats in shown))
+    workloads = view.cases.set_index("case")["workload"]
+    left = _label_room(
+        [f"{stats.id}  {labels[stats.id]}" for stats in shown], workloads[[stats.id for stats in shown]]
+    )
     pitch, top = 34, 8
     bottom = top + pitch * len(shown)
     drawing = Svg(WIDTH, bottom + 42, "Ranks around the median rank, per case")

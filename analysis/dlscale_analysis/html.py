@@ -13,6 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from . import figures, timeline, units
+from .net_html import nets_section
 from .overview import Overview, harness_shares
 from .summary import target_interval
 
@@ -40,8 +41,9 @@ def write_html(path: str, views: List[Overview]) -> int:
         plural=units.plural,
         gib=units.gibibytes,
     )
+    sheets = ["report.css"] + (["nets.css"] if any(view.nets for view in views) else [])
     text = environment.get_template("report.html.j2").render(
-        style=Markup((here / "report.css").read_text(encoding="utf-8")),
+        style=Markup("".join((here / sheet).read_text(encoding="utf-8") for sheet in sheets)),
         span=units.span,
         sections=[section(view, index) for index, view in enumerate(views)],
     )
@@ -72,9 +74,11 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
             for title, text in (
                 ("Arithmetic", figures.rate_bars(view, "FLOP/s")),
                 ("Memory", figures.rate_bars(view, "B/s")),
+                ("Training and inference", figures.rate_bars(view, units.IMAGES)),
             )
             if text
         ],
+        "nets": nets_section(view),
         "strips": Markup(figures.rank_strips(view)),
         "many": len(run.ranks) > figures.MANY_RANKS,
         "slowest": slowest_rows(view),

@@ -39,6 +39,7 @@ CASE_COLUMNS: Dict[str, Any] = {  # column → what it holds where a file lacks 
     "bytes_touched": np.nan,
     "bytes_sent": np.nan,
     "memory_bytes": np.nan,
+    "items": 0.0,
     "status": "",
     "stop_reason": "",
     "blocks": 0,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .casestats import CaseStats, read_cases
 from .load import Run
+from .nets import Nets, look_at_nets
 from .places import crowded_ranks, oversubscribed, unbound_hosts, writer_alive
 from .slow import SlowHost, SlowRank, find, slow_hosts, slow_ranks
 from .summary import summarise, target_interval
@@ -40,6 +41,7 @@ class Overview:
     findings: pd.DataFrame  # slow.find()
     slow: List[SlowRank]
     hosts: List[SlowHost]  # those all of whose ranks are slow
+    nets: Nets = field(default_factory=Nets)
     warnings: List[str] = field(default_factory=list)
     verdict: str = ""
     level: str = "good"
@@ -63,7 +65,9 @@ def look(run: Run) -> Overview:
     cases = summarise(run, stats)
     findings = find(run, stats)
     slow = slow_ranks(run, stats, findings)
-    view = Overview(run, stats, cases, findings, slow, slow_hosts(run, slow))
+    view = Overview(
+        run, stats, cases, findings, slow, slow_hosts(run, slow), look_at_nets(run, stats, cases)
+    )
     view.warnings = _warnings(view)
     view.verdict, view.level = _verdict(view)
     view.tiles = _tiles(view)
@@ -110,7 +114,13 @@ def _tiles(view: Overview) -> List[Tile]:
             "good" if good == len(judged) and good else "bad" if good < len(judged) else "",
         )
     )
-    for title, workload in (("GEMM", "gemm"), ("Memory bandwidth", "triad")):
+    headlines = (
+        ("GEMM", "gemm"),
+        ("Training", "train"),
+        ("Inference", "infer"),
+        ("Memory bandwidth", "triad"),
+    )
+    for title, workload in headlines:
         tiles += [_rate_tile(view, title, row) for row in _headline(cases, workload)]
     shared = cases[np.isfinite(cases["sharing"])]
     if len(shared):

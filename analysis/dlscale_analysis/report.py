@@ -120,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--html", metavar="FILE", help="also write one self-contained HTML page")
     parser.add_argument(
-        "--csv", metavar="DIR", help="also write cases.csv, slow_ranks.csv and samples.csv there"
+        "--csv",
+        metavar="DIR",
+        help="also write cases.csv, slow_ranks.csv, samples.csv and the tables of networks there",
     )
     parser.add_argument(
         "--follow", action="store_true", help="show the progress of a running file first, every 2 s"

@@ -37,6 +37,14 @@ class Samples:
         self.probe_names = self._names("probe_names")
         self.probe_units = self._names("probe_units")
         self.part_names = self._names("part_names")
+        self.layer_names = self._names("layer_names")
+        self.layer_flops = self._vector(
+            "layer_flops", len(self.layer_names)
+        )  # FLOP per repetition and rank
+        self.layer_bytes = self._vector("layer_bytes", len(self.layer_names))  # B likewise
+        self.epoch_names = self._names("epoch_names")
+        self.epoch_units = self._names("epoch_units")
+        self.epoch_descriptions = self._names("epoch_descriptions")
 
     def start_ns(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """Nanoseconds since launch on the rank's own clock; −1 where the rank was absent."""
@@ -62,11 +70,22 @@ class Samples:
 
     def probes(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, probe] in `probe_units`, in the order of `probe_names`."""
-        return self._read("probes", rows, columns)
+        return self._read_wide("probes", rows, columns)
 
     def parts(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, part] in seconds, in the order of `part_names`."""
-        return self._read("parts", rows, columns)
+        return self._read_wide("parts", rows, columns)
+
+    def layers(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """float64 [sample, participant, layer] in seconds, in the order of `layer_names`."""
+        return self._read_wide("layers", rows, columns)
+
+    def epochs(self) -> np.ndarray:
+        """float64 [epoch, participant, column] in `epoch_units`, in the order of `epoch_names`; row i is measured
+        block i. Without rows where the case has no epochs."""
+        if self._group is None or "epochs" not in self._group:
+            return np.full((0, self.participants, len(self.epoch_names)), np.nan)
+        return self._group["epochs"][:, : self.participants].astype(float)
 
     def column_pieces(self) -> Iterator[slice]:
         """Slices of participants small enough to read with all their samples."""
@@ -132,10 +151,27 @@ class Samples:
                 len(range(*rows.indices(self.rows))),
                 len(range(*columns.indices(self.participants))),
             )
-            return np.full(shape + ((0,) if name in ("probes", "parts") else ()), -1, dtype=np.int64)
+            return np.full(shape, -1, dtype=np.int64)
         array = self._group[name]
         available = min(self.rows, array.shape[0])
         return array[slice(*rows.indices(available)), slice(*columns.indices(self.participants))]
+
+    def _read_wide(self, name: str, rows: slice, columns: slice) -> np.ndarray:
+        """An array with a third dimension: none of it where the case has no such array, NaN where it is behind the
+        others, as in a file that is being written."""
+        count = len(range(*rows.indices(self.rows)))
+        width = len(range(*columns.indices(self.participants)))
+        if self._group is None or name not in self._group:
+            return np.full((count, width, 0), np.nan)
+        array = self._read(name, rows, columns).astype(float)
+        missing = np.full((count - array.shape[0],) + array.shape[1:], np.nan)
+        return np.concatenate([array, missing]) if len(missing) else array
+
+    def _vector(self, name: str, length: int) -> np.ndarray:
+        """One number per layer; NaN where the file has none."""
+        if self._group is None or name not in self._group:
+            return np.full(length, np.nan)
+        return self._group[name][:length].astype(float)
 
 
 def _pieces(length: int, other: int, values: int = PIECE) -> Iterator[slice]:

@@ -46,6 +46,7 @@ def _row(
             name: case[name]
             for name in (
                 "launch",
+                "series",
                 "role",
                 "workload",
                 "variant",
@@ -53,6 +54,7 @@ def _row(
                 "occupancy",
                 "ranks",
                 "threads",
+                "items",
                 "status",
                 "stop_reason",
                 "mode",

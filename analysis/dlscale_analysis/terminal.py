@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from . import net_terminal
 from .overview import Overview
+from .tables import STYLES, plain_table
 from .units import MISSING, digits, percent, plural, quantity, scale_of, span
 
-STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "": "default"}
 SHOWN = 20  # slow ranks listed; the rest is counted
 
 
@@ -32,6 +32,7 @@ def print_run(console: Console, view: Overview) -> None:
     )
     _print_tiles(console, view)
     _print_cases(console, view.cases)
+    net_terminal.print_nets(console, view)
     _print_problems(console, view.cases)
     _print_slow(console, view)
     if view.warnings:
@@ -41,18 +42,6 @@ def print_run(console: Console, view: Overview) -> None:
         if len(view.warnings) > SHOWN:
             console.print(f"  and {len(view.warnings) - SHOWN} more")
     _print_launches(console, view)
-
-
-def _table(*columns: str, right: tuple = (), wide: str = "") -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for column in columns:
-        table.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=column != wide,
-            overflow="fold",
-        )
-    return table
 
 
 def _print_tiles(console: Console, view: Overview) -> None:
@@ -78,7 +67,7 @@ def _print_cases(console: Console, cases: pd.DataFrame) -> None:
     columns = ["#", "case", "rate", "interval", "roof", "worst", "slowest rank"] + (
         ["shar."] if shared else []
     )
-    table = _table(*columns, right=("#", "rate", "roof", "worst", "shar."), wide="case")
+    table = plain_table(*columns, right=("#", "rate", "roof", "worst", "shar."), wide="case")
     for _, row in rows.iterrows():
         roof = percent(row["of_roof"]) if row["roof"] else ("roof" if row["role"] == "roof" else "")
         worst = percent(row["of_roof_slowest"]) if row["roof"] else ""
@@ -173,7 +162,7 @@ def _print_slow(console: Console, view: Overview) -> None:
 
 
 def _print_launches(console: Console, view: Overview) -> None:
-    table = _table(
+    table = plain_table(
         "launch", "started", "reason", "ranks", "hosts", right=("launch", "ranks"), wide="hosts"
     )
     for _, row in view.run.launches.iterrows():

@@ -10,7 +10,8 @@ import pandas as pd
 
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "time": "s"}
+IMAGES = "images/s"
+RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "images": IMAGES, "time": "s"}
 MISSING = "–"
 
 
@@ -24,7 +25,9 @@ def digits(value: float, significant: int = 3) -> str:
 
 
 def scale_of(value: float, unit: str) -> Tuple[float, str]:
-    """Factor and unit in which `value` reads well: (1e9, "GFLOP/s"), (1e-3, "ms")."""
+    """Factor and unit in which `value` reads well: (1e9, "GFLOP/s"), (1e-3, "ms"); images only from a million on."""
+    if unit == IMAGES:
+        return (1e6, f"M {unit}") if abs(value) >= 1e6 * 0.9995 else (1.0, unit)
     if unit == "s":
         return next(
             ((factor, name) for factor, name in TIMES if abs(value) >= factor * 0.9995), TIMES[-1]
@@ -36,11 +39,32 @@ def scale_of(value: float, unit: str) -> Tuple[float, str]:
 
 
 def quantity(value: float, unit: str, significant: int = 3) -> str:
-    """ "54.3 GFLOP/s", "12.1 ms"; a dash where there is no value."""
+    """ "54.3 GFLOP/s", "12.1 ms", "2713 images/s"; a dash where there is no value."""
     if value is None or not math.isfinite(value):
         return MISSING
     factor, name = scale_of(value, unit)
-    return f"{digits(value / factor, significant)} {name}"
+    significant = max(4, significant) if unit == IMAGES else significant
+    return f"{digits(value / factor, significant)} {name}".rstrip()
+
+
+def plus_minus(mean: float, spread: float, unit: str = "") -> str:
+    """ "19.23 ± 0.22 s": both with the same decimals, enough for two digits of the spread; without a spread the mean
+    alone."""
+    if not math.isfinite(mean):
+        return MISSING
+    factor, name = scale_of(mean, unit) if unit else (1.0, "")
+    text = digits(mean / factor, 4)
+    if math.isfinite(spread):
+        decimals = len(text.partition(".")[2])
+        if 0 < spread / factor < 10 ** (1 - decimals):
+            decimals = min(decimals + 2, 1 - math.floor(math.log10(spread / factor)))
+        text = f"{mean / factor:.{decimals}f} ± {spread / factor:.{decimals}f}"
+    return f"{text} {name}".rstrip()
+
+
+def counted(value: float) -> str:
+    """A count with SI prefix: "4.81 T", "12.0 k", "918"."""
+    return quantity(value, "").rstrip() if value >= 1000 or not math.isfinite(value) else f"{value:.0f}"
 
 
 def span(low: float, high: float, like: float, unit: str) -> str:
@@ -72,6 +96,12 @@ def plural(count: int, noun: str) -> str:
 HIDDEN_KEYS = {"dtype", "threads", "occupancy", "device", "variant"}  # have columns of their own
 SIZE_KEYS = ("m", "n", "k")
 TRANSPOSED = ("trans_a", "trans_b")
+NETS = ("train", "infer")
+CONV_SIZES = ("batch", "channels", "height", "width", "filters", "kernel_h", "kernel_w")
+CONV_KEYS = {
+    *CONV_SIZES,
+    *("stride_h", "stride_w", "pad_top", "pad_bottom", "pad_left", "pad_right", "groups", "pass"),
+}
 
 
 def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
@@ -89,12 +119,12 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
     counts = cases[cases["placement"] != ""].groupby("workload")["ranks"].nunique()
     labels: Dict[int, str] = {}
     for row in cases.itertuples():
-        parts = [row.workload] + _sizes(row.params)
+        named, said = _identity(row.workload, row.params)
+        parts = [row.workload] + named
         parts += [
-            f"{key}={_short(row.params[key])}"
+            f"{key}={short(row.params[key])}"
             for key in row.params
-            if key in differing[row.workload] - HIDDEN_KEYS
-            and not (key in SIZE_KEYS + TRANSPOSED and _sizes(row.params))
+            if key in differing[row.workload] - HIDDEN_KEYS - said
         ]
         parts += [str(row.dtype)] if row.dtype else []
         parts += [str(row.variant)] if variants[row.workload] > 1 else []
@@ -105,6 +135,40 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
         )  # together is what goes without saying
         labels[int(row.id)] = " ".join(parts)
     return labels
+
+
+def _identity(workload: str, params: Mapping[str, Any]) -> Tuple[List[str], Set[str]]:
+    """What always belongs in the name of a case of this workload, and the keys it says."""
+    if workload in NETS and "model" in params:
+        return [str(params["model"]), f"batch={short(params.get('batch', '?'))}"], {"model", "batch"}
+    if workload == "conv2d" and convolution(params):
+        return [convolution(params), pass_name(params.get("pass", ""))], CONV_KEYS
+    sizes = _sizes(params)
+    return sizes, set(SIZE_KEYS + TRANSPOSED) if sizes else set()
+
+
+def pass_name(name: Any) -> str:
+    """ "forward", "bwd data", "bwd weights"."""
+    return str(name).replace("backward", "bwd").replace("_", " ")
+
+
+def convolution(params: Mapping[str, Any]) -> str:
+    """ "N16 C3 224×224 K64 7×7 s2 p3": batch, channels, height × width, filters, kernel, stride, padding (top, bottom,
+    left, right where they differ), groups; empty when sizes are missing."""
+    if not all(isinstance(params.get(key), (int, float)) for key in CONV_SIZES):
+        return ""
+    batch, channels, height, width, filters, kernel_h, kernel_w = (
+        int(params[key]) for key in CONV_SIZES
+    )
+    strides = [int(params.get(f"stride_{key}", 1)) for key in "hw"]
+    pads = [int(params.get(f"pad_{side}", 0)) for side in ("top", "bottom", "left", "right")]
+    parts = [f"N{batch} C{channels} {height}×{width} K{filters} {kernel_h}×{kernel_w}"]
+    if strides != [1, 1]:
+        parts.append(f"s{strides[0]}" if strides[0] == strides[1] else f"s{strides[0]}×{strides[1]}")
+    if any(pads):
+        parts.append(f"p{pads[0]}" if len(set(pads)) == 1 else "p" + ",".join(map(str, pads)))
+    parts += [f"g{int(params['groups'])}"] if int(params.get("groups", 1)) != 1 else []
+    return " ".join(parts)
 
 
 def _sizes(params: Mapping[str, Any]) -> List[str]:
@@ -119,7 +183,7 @@ def _sizes(params: Mapping[str, Any]) -> List[str]:
     return [f"{m}³" if m == n == k else f"{m}×{n}×{k}"] + turned
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

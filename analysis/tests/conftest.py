@@ -21,3 +21,24 @@ def small_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "small.h5"
     write_run(str(path), RunSpec(slow={3: 1.12}))
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def nets_file(tmp_path_factory):
+    """Two ranks, three blocks: roofs, training, inference, a study of four cases, convolutions."""
+    from make_nets import nets_spec
+    from make_run import write_run
+
+    path = tmp_path_factory.mktemp("nets") / "nets.h5"
+    write_run(str(path), nets_spec())
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def view(nets_file):
+    """nets_file as the reports see it."""
+    from dlscale_analysis import load
+    from dlscale_analysis.overview import look
+
+    with load(nets_file) as run:
+        yield look(run)

@@ -13,6 +13,7 @@ from typing import List, Optional, Tuple
 import h5py
 import numpy as np
 
+from make_nets import append_wide
 from run_spec import CaseSpec, RunSpec, big_cases, default_cases
 
 TEXT = {
@@ -37,7 +38,7 @@ INTEGERS = ("id", "launch", "order", "ranks", "threads", "blocks", "check_passed
 LONG = ("samples", "warmup", "repeats")
 CASE_ORDER = (
     "id launch order series role workload variant device dtype occupancy placement ranks threads engine params "
-    "flops bytes_touched bytes_sent memory_bytes status stop_reason blocks samples warmup repeats mode "
+    "flops bytes_touched bytes_sent memory_bytes items status stop_reason blocks samples warmup repeats mode "
     "median_s low_s high_s check_error check_tolerance check_passed results message repro"
 ).split()
 CASE_TYPE = np.dtype(
@@ -93,6 +94,7 @@ def write_run(path: str, spec: Optional[RunSpec] = None) -> None:
             create_samples(file, case_id, spec.ranks)
             if case.status != "skipped":
                 append_samples(file, case_id, start, stop, phase, block, repeats)
+                append_wide(file[f"samples/{case_id:04d}"], case, start, stop, phase)
 
 
 def write_header(file: h5py.File, spec: RunSpec) -> None:
@@ -172,6 +174,7 @@ def case_rows(spec: RunSpec, cases: List[CaseSpec]) -> np.ndarray:
             "id": index,
             "launch": case.launch,
             "order": index,
+            "series": case.series,
             "role": case.role,
             "workload": case.workload,
             "variant": "cpu",
@@ -185,6 +188,7 @@ def case_rows(spec: RunSpec, cases: List[CaseSpec]) -> np.ndarray:
             "flops": case.flops,
             "bytes_touched": case.bytes_touched,
             "memory_bytes": 1e8,
+            "items": case.items,
             "status": case.status,
             "stop_reason": "converged" if done else "",
             "blocks": spec.blocks if done else 0,
@@ -200,7 +204,7 @@ def case_rows(spec: RunSpec, cases: List[CaseSpec]) -> np.ndarray:
             ),
             "check_tolerance": 1.2e-5,
             "check_passed": case.check_passed,
-            "results": json.dumps({"roofs": case.roofs} if case.roofs else {}),
+            "results": json.dumps({**({"roofs": case.roofs} if case.roofs else {}), **case.results}),
             "message": case.message,
             "repro": f"{case.workload} "
             + " ".join(f"{key}={value}" for key, value in case.params.items()),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 
 @dataclass
@@ -29,6 +29,17 @@ class CaseSpec:
     repeats: int = 1
     placement: str = ""
     launch: int = 0
+    series: str = ""
+    items: float = 0.0
+    results: Dict[str, Any] = field(default_factory=dict)  # beside the roofs
+    parts: Dict[str, float] = field(default_factory=dict)  # shares of each sample
+    layers: List[Tuple[str, float, float, float]] = field(
+        default_factory=list
+    )  # name, share, FLOP, bytes
+    epochs: Dict[str, Any] = field(
+        default_factory=dict
+    )  # column → values [epoch] or [epoch][participant]
+    probes: Dict[str, float] = field(default_factory=dict)  # reading of every sample
 
 
 @dataclass
