@@ -13,7 +13,7 @@ fi
 scratch training
 "$python" "$DLSCALE_ROOT/tests/training.py" "$DLSCALE" "$SCRATCH" || dlscale_failures=1
 
-cases=("train batch=64" "train batch=256" "infer batch=1")
+cases=("train batch=64" "train batch=256" "infer batch=1" "conv2d" "conv2d pass=backward_weights batch=32 channels=256 filters=256 height=28 width=28")
 [ -z "${DLSCALE_LONG:-}" ] || cases+=("train model=vgg19 image=32 batch=16" "train model=resnet50v2 image=96 batch=4")
 if grep -qw avx512_bf16 /proc/cpuinfo; then cases+=("train batch=256 dtype=bf16"); fi
 if "$python" "$DLSCALE_ROOT/tests/peers/memory_prediction.py" --within 0.15 "$DLSCALE" "${cases[@]}" >"$SCRATCH/memory" 2>&1; then

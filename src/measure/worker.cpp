@@ -119,7 +119,7 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
     if (turn == crew.own_turn) own = take(c, batch, crew, expected_s);
     sleep_barrier("the end of a batch", expected_s);
   }
-  if (batch.block < 0 && crew.own_turn >= 0) note_peak(c);
+  if (crew.own_turn >= 0) note_peak(c);
   const WaitScope wait(watchdog_, ++stage_, 0, "the gather of samples");
   const std::vector<std::byte> all = gather_rows(session_, pack(own));
   BatchSamples samples;

@@ -49,7 +49,7 @@ std::string repro_of(const Case& c, const Entry& entry, int auto_threads) {
 bool makes_sense(const Cost& cost) {
   const auto good = [](double x) { return std::isfinite(x) && x >= 0; };
   return good(cost.flops) && good(cost.bytes_touched) && good(cost.bytes_sent) &&
-         good(cost.memory_bytes) && good(cost.items);
+         good(cost.memory_bytes) && good(cost.check_bytes) && good(cost.items);
 }
 
 // A block's samples come to the root in one piece.
@@ -162,8 +162,8 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
     c.message = sentence(fmt::format("occupancy \"{}\" needs {} ranks on a node, at most {} run on one",
                                      wanted, wanted, machine_.most_ranks_per_node()),
                          {}, "start more ranks per node");
-  } else if (c.cost.memory_bytes > p.memory_bytes) {
-    c.message = fmt::format("needs {} per rank, {} available ({})", format_bytes(c.cost.memory_bytes),
+  } else if (const double needed = c.cost.memory_bytes + c.cost.check_bytes; needed > p.memory_bytes) {
+    c.message = fmt::format("needs {} per rank, {} available ({})", format_bytes(needed),
                             format_bytes(p.memory_bytes), p.tightest);
   } else if (entry.unavailable && !machine_.layout().assumed) {
     c.message = entry.unavailable(c.params);

@@ -20,14 +20,14 @@ CaseStatus status_from(const std::string& text) {
 }
 
 json to_json(const Cost& cost) {
-  return {number_to_json(cost.flops), number_to_json(cost.bytes_touched),
-          number_to_json(cost.bytes_sent), number_to_json(cost.memory_bytes),
-          number_to_json(cost.items)};
+  return {number_to_json(cost.flops),       number_to_json(cost.bytes_touched),
+          number_to_json(cost.bytes_sent),  number_to_json(cost.memory_bytes),
+          number_to_json(cost.check_bytes), number_to_json(cost.items)};
 }
 
 Cost cost_from(const json& j) {
   return {number_from_json(j.at(0)), number_from_json(j.at(1)), number_from_json(j.at(2)),
-          number_from_json(j.at(3)), number_from_json(j.at(4))};
+          number_from_json(j.at(3)), number_from_json(j.at(4)), number_from_json(j.at(5))};
 }
 
 // Text members by name, so that writing and reading can't differ.

@@ -30,6 +30,7 @@ struct Cost {
   double bytes_touched = 0;  ///< compulsory memory traffic: every operand once
   double bytes_sent = 0;     ///< over the network, all participants
   double memory_bytes = 0;   ///< allocated per rank while the case is prepared
+  double check_bytes = 0;    ///< what verify() allocates per rank on top, about
   double items = 0;          ///< images (or other items) per repetition, counted like flops
 };
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -133,6 +134,14 @@ Cost network_cost(const Params& params, nn::Mode mode) {
        nn::step_pieces(graph, network_options(params, 1, 0).precision, network_batch(params), mode))
     cost.bytes_touched += piece.bytes;
   cost.memory_bytes = library_bytes;
+  // The check copies what a layer reads and writes to canonical f32 (training: of both passes), and
+  // holds float64 sums of a layer's weights.
+  double values = 0, largest = 0;
+  for (const nn::Layer& layer : graph.layers()) values += static_cast<double>(layer.out.count());
+  for (const nn::Parameter& p : graph.parameters())
+    largest = std::max(largest, static_cast<double>(p.count()));
+  const double copies = mode == nn::Mode::training ? 4 : 1.5;
+  cost.check_bytes = 4 * batch * copies * values + 8 * largest;
   cost.items = batch;
   return cost;
 }

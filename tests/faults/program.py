@@ -84,7 +84,7 @@ def test_second_run_on_same_output():
 
 def test_sigterm_to_root():
     path = WORK / "term.h5"
-    held = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=8", "--set", "run.time_budget=25s"]
+    held = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=4", "--set", "run.time_budget=12s"]
     process = started(mpirun(2, "-o", path, *held), path, blocks=3)
     begin = time.monotonic()
     os.kill(rank_pids(process.pid)[0], signal.SIGTERM)

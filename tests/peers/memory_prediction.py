@@ -4,8 +4,8 @@
 
     python3 tests/peers/memory_prediction.py [--within 0.15] [--threads 2] [build/dlscale] [CASE …]
 
-The peak is results.memory_peak_bytes: resident memory while the case is prepared and warmed up. Ratios below 1 are expected
-of conv2d, whose prediction holds what its check needs, and of whole_epochs, whose validation comes later. With --within the exit code is 1 if a ratio, measured over predicted, is off by more.
+The peak is results.memory_peak_bytes: resident memory while the case is prepared, warmed up and measured; the check is in
+neither. With --within the exit code is 1 if a ratio, measured over predicted, is off by more.
 """
 import argparse
 import json

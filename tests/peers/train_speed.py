@@ -49,7 +49,8 @@ def ours(model, image, batch, threads, dtype, seconds):
         case = f"train model={model} image={image} batch={batch} dtype={dtype} data=random train_images={8 * batch}"
         out = run([binary, "--quiet", "--only", "train*", "--case", case, "--threads", str(threads), "--set",
                    f"run.time_budget={seconds}s", "-o", f"{folder}/train.h5"], threads)
-    return float(re.search(r"^FOM: train\S*_median = (\S+) images/s", out, re.M).group(1))
+    found = re.search(r"^FOM: train\S*_median = (\S+) images/s", out, re.M)
+    return float(found.group(1)) if found else None  # skipped: this processor can't
 
 
 def theirs(model, batch, threads, dtype, steps):
@@ -64,8 +65,14 @@ for model, image, batch, threads, dtype, seconds, steps in SETTINGS:
         continue
     own, other = [], []
     for _ in range(pairs):
-        own.append(ours(model, image, batch, threads, dtype, seconds))
+        speed = ours(model, image, batch, threads, dtype, seconds)
+        if speed is None:
+            break
+        own.append(speed)
         other.append(theirs(model, batch, threads, dtype, steps))
+    if not own:
+        print(f"{model:14} batch {batch:3} {dtype:4} × {threads} thread: skipped, dlscale has no {dtype} on this processor")
+        continue
     ratios = sorted(a / b for a, b in zip(own, other))
     print(f"{model:14} batch {batch:3} {dtype:4} × {threads} thread: dlscale {statistics.median(own):7.0f}  "
           f"PyTorch {statistics.median(other):7.0f}  ratio {statistics.median(ratios):.2f} "

@@ -8,7 +8,6 @@
 #include <array>
 
 #include "base/error.hpp"
-#include "nn/winograd.hpp"
 
 namespace dlscale {
 namespace {
@@ -44,19 +43,6 @@ Params example(const Numbers& numbers, const char* dtype, const char* pass, cons
   p.set("pass", std::string(pass));
   p.set("algorithm", std::string(algorithm));
   return p;
-}
-
-// What a library needs beside the operands: partial sums of the weights' gradient per thread; for
-// Winograd's algorithm transformed tiles, 36 values for 16 pixels or 9 weights.
-double scratch_bytes(const Conv2dCase& c, int threads) {
-  const auto w = static_cast<double>(c.count(Conv2dOperand::w));
-  const auto maps = static_cast<double>(c.count(Conv2dOperand::x) + c.count(Conv2dOperand::y));
-  const nn::Window& window = c.problem.window;
-  const double sums = c.pass == nn::ConvPass::backward_weights ? 4 * w * threads : 0;
-  const bool may_transform = c.algorithm != "direct" && c.precision == nn::Precision::f32 &&
-                             window.kernel_h == 3 && window.kernel_w == 3 && window.stride_h == 1 &&
-                             window.stride_w == 1 && c.problem.groups == 1 && nn::has_winograd();
-  return may_transform ? std::max(sums, 4 * (maps * 36 / 16 + w * 36 / 9)) : sums;
 }
 
 }  // namespace
@@ -193,24 +179,19 @@ std::string conv2d_validate(const Params& params) {
 }
 
 // The same count for every pass; taps that fall on padding are included, as DeepBench does.
-Cost conv2d_cost(const Params& params, int, int threads) {
+Cost conv2d_cost(const Params& params, double held_bytes) {
   const Conv2dCase c = conv2d_case(params);
   const nn::ConvProblem& p = c.problem;
   const auto x = static_cast<double>(c.count(Conv2dOperand::x)),
              w = static_cast<double>(c.count(Conv2dOperand::w)),
              y = static_cast<double>(c.count(Conv2dOperand::y));
   const std::int64_t taps = p.in.channels / p.groups * p.window.kernel_h * p.window.kernel_w;
-  // Blocked layouts round channels up to 16; the check holds all three operands in canonical f32 as
-  // well.
-  const auto rounded = [](std::int64_t channels) {
-    return static_cast<double>((channels + 15) / 16 * 16) / static_cast<double>(channels);
-  };
-  const double by_in = p.groups == 1 ? rounded(p.in.channels) : 1, by_out = rounded(p.filters);
-  const double operands = x * by_in + w * by_in * by_out + y * by_out;
+  // The check holds all three operands in canonical f32.
   return {.flops = 2 * y * static_cast<double>(taps),
           .bytes_touched = element_bytes(c) * (x + w + y),
           .bytes_sent = 0,
-          .memory_bytes = element_bytes(c) * operands + scratch_bytes(c, threads) + 4 * (x + w + y),
+          .memory_bytes = std::max(held_bytes, element_bytes(c) * (x + w + y)),
+          .check_bytes = 4 * (x + w + y),
           .items = 0};
 }
 

@@ -35,7 +35,8 @@ Conv2dCase conv2d_case(const Params& params);
 std::vector<Key> conv2d_keys();
 std::vector<Params> conv2d_examples();
 std::string conv2d_validate(const Params& params);
-Cost conv2d_cost(const Params& params, int ranks, int threads);
+/// `held_bytes`: of operands and scratch, as a library lays them out; 0 = the operands by themselves.
+Cost conv2d_cost(const Params& params, double held_bytes);
 /// Multiply-add peak of the case's type, and memory.
 std::vector<Roof> conv2d_roofs(const Params& params);
 

@@ -183,7 +183,9 @@ Entry conv2d_cpu_entry() {
   entry.examples = conv2d_examples;
   entry.validate = conv2d_validate;
   entry.unavailable = conv2d_unavailable;
-  entry.cost = conv2d_cost;
+  entry.cost = [](const Params& params, int, int threads) {
+    return conv2d_cost(params, conv2d_held_bytes(conv2d_case(params), threads));
+  };
   entry.roofs = conv2d_roofs;
   entry.make = [](const WorkContext& context) -> std::unique_ptr<Workload> {
     return std::make_unique<Conv2dCpu>(context);

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace dlscale {
 namespace {
 
@@ -64,6 +66,23 @@ std::optional<Conv2dImplementation> find_conv2d(const Conv2dCase& c, const std::
   all.x_argument = DNNL_ARG_SRC, all.w_argument = DNNL_ARG_DIFF_WEIGHTS;
   all.y_argument = DNNL_ARG_DIFF_DST;
   return all;
+}
+
+double conv2d_held_bytes(const Conv2dCase& c, int threads) {
+  dnn::set_threads(threads);  // scratch is divided among them
+  double most = 0;
+  for (const char* algorithm : conv2d_algorithms) {
+    if (c.algorithm != "auto" && c.algorithm != algorithm) continue;
+    const auto found = find_conv2d(c, algorithm);
+    if (!found) continue;
+    const std::size_t bytes = dnn::bytes_of(found->x) + dnn::bytes_of(found->w) +
+                              dnn::bytes_of(found->y) + dnn::bytes_of(found->scratch);
+    most = std::max(most, static_cast<double>(bytes));
+  }
+  std::int64_t drawn = 0;
+  for (const Conv2dOperand operand : {Conv2dOperand::x, Conv2dOperand::w, Conv2dOperand::y})
+    if (operand != c.result()) drawn = std::max(drawn, c.count(operand));
+  return most + 4 * static_cast<double>(drawn);
 }
 
 std::string conv2d_unavailable(const Params& params) {

@@ -27,6 +27,10 @@ struct Conv2dImplementation {
 /// `algorithm`: one of conv2d_algorithms; nothing if the library does not have it for this case here.
 std::optional<Conv2dImplementation> find_conv2d(const Conv2dCase& c, const std::string& algorithm);
 
+/// Operands and scratch memory of the largest implementation that prepare() tries, one at a time, and
+/// the largest input as it is drawn, in canonical f32.
+double conv2d_held_bytes(const Conv2dCase& c, int threads);
+
 /// Entry::unavailable: bf16 without the instructions, or nothing for this case in the library.
 std::string conv2d_unavailable(const Params& params);
 

@@ -70,10 +70,11 @@ Entry triad() {
 
 Entry big() {
   Entry entry = entry_of("big", {{"memory", std::int64_t{1}, "bytes per rank", 0, 1e18, {}},
+                                 {"check", 0.0, "bytes of the check on top", 0, 1e18, {}},
                                  {"work", 0.0, "FLOP per repetition", 0, 1e30, {}},
                                  {"traffic", 0.0, "bytes per repetition", 0, 1e30, {}}});
   entry.cost = [](const Params& p, int, int) {
-    return Cost{p.number("work"), p.number("traffic"), 0, p.number("memory")};
+    return Cost{p.number("work"), p.number("traffic"), 0, p.number("memory"), p.number("check")};
   };
   return entry;
 }

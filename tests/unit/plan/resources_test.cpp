@@ -102,6 +102,9 @@ TEST_CASE("a case that can't fit is skipped with both numbers, on the tightest n
   CHECK(skipped.status == CaseStatus::skipped);
   CHECK(skipped.message == "needs 2.5 GiB per rank, 2 GiB available (node n3: 8 GiB shared by 4 ranks)");
   CHECK(skipped.budget_s == 0);
+  // What the check allocates must fit as well.
+  CHECK(status(1 * gib, "check = 1073741824\n").status == CaseStatus::planned);
+  CHECK(status(2 * gib, "check = 536870912\n").message.find("needs 2.5 GiB per rank") == 0);
   CHECK(status(8 * gib, "occupancy = \"alone\"\n").status == CaseStatus::planned);
   CHECK(status(8.5 * gib, "occupancy = \"alone\"\n").message ==
         "needs 8.5 GiB per rank, 8 GiB available (node n3: 8 GiB shared by 1 rank)");
