@@ -43,7 +43,7 @@ CaseLayout case_layout(const Case& c, const Layout& layout, const std::vector<Pr
                        int file_id, int launch) {
   CaseLayout out;
   out.row = case_row(c, file_id, launch);
-  for (const auto& turn : turns(c.occupancy, layout))
+  for (const auto& turn : turns(c.team(), layout))
     out.ranks.insert(out.ranks.end(), turn.begin(), turn.end());
   std::sort(out.ranks.begin(), out.ranks.end());
   for (const Probe& p : probes) out.probes.push_back({p.name, p.unit, p.description});
@@ -80,7 +80,7 @@ SampleRows sample_rows(const BatchSamples& samples) {
 
 ControllerSettings controller_settings(const Case& c, const Layout& layout, const ClockFacts& clock) {
   ControllerSettings settings;
-  const auto turn_list = turns(c.occupancy, layout);
+  const auto turn_list = turns(c.team(), layout);
   for (const auto& turn : turn_list) settings.participants += static_cast<int>(turn.size());
   settings.participants -= 1;  // the default is one
   settings.turns = std::max(1, static_cast<int>(turn_list.size()));
@@ -94,7 +94,7 @@ ControllerSettings controller_settings(const Case& c, const Layout& layout, cons
   settings.block_samples = static_cast<std::int32_t>(c.block_samples);
   settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
   const Entry* entry = find_entry(c.workload, c.variant);
-  settings.distributed = entry != nullptr && entry->distributed;
+  settings.distributed = entry != nullptr && entry->is_distributed(c.params);
   return settings;
 }
 

@@ -12,9 +12,10 @@ int Crew::column_of(int world_rank) const {
 
 Crews::Crews(const Communicator& world, const Plan& plan, const Layout& layout) {
   for (const Case& c : plan.cases) {
-    if (crews_.contains(c.occupancy)) continue;
+    const Team team = c.team();
+    if (c.status == CaseStatus::skipped || crews_.contains(team)) continue;
     Crew crew;
-    crew.turns = turns(c.occupancy, layout);
+    crew.turns = turns(team, layout);
     for (std::size_t t = 0; t < crew.turns.size(); ++t)
       for (const int rank : crew.turns[t]) {
         crew.columns.push_back(rank);
@@ -23,12 +24,12 @@ Crews::Crews(const Communicator& world, const Plan& plan, const Layout& layout) 
     std::sort(crew.columns.begin(), crew.columns.end());
     crew.comm = world.split(crew.own_turn, world.rank());
     if (crew.comm) crew.barrier = std::make_unique<DisseminationBarrier>(crew.comm);
-    crews_.emplace(c.occupancy, std::move(crew));
+    crews_.emplace(team, std::move(crew));
   }
 }
 
 const Crew& Crews::of(const Case& c) const {
-  return crews_.at(c.occupancy);
+  return crews_.at(c.team());
 }
 
 }  // namespace dlscale

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Who works with whom: communicators and barriers of every occupancy's turns, made once.
+/// Who works with whom: communicators and barriers of every team's turns, made once.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 
 namespace dlscale {
 
-/// The ranks of one occupancy.
+/// The ranks of one team.
 struct Crew {
   std::vector<std::vector<int>> turns;  ///< world ranks, turn by turn
   std::vector<int> columns;             ///< all participants, ascending world ranks
@@ -27,12 +27,12 @@ struct Crew {
 
 class Crews {
  public:
-  /// @note Collective over `world`: one split per distinct occupancy of the plan's cases, in plan order.
+  /// @note Collective over `world`: one split per distinct team of the plan's cases, in plan order.
   Crews(const Communicator& world, const Plan& plan, const Layout& layout);
   const Crew& of(const Case& c) const;
 
  private:
-  std::map<std::string, Crew> crews_;
+  std::map<Team, Crew> crews_;
 };
 
 }  // namespace dlscale

@@ -63,9 +63,10 @@ OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& 
   for (std::size_t i = 0; i < own.start.size(); ++i) {
     // An epoch's counters are sums over its samples: none may be missing.
     probes.begin(last_s <= 0 || last_s >= likely_long_s, widths.epochs > 0);
+    const bool ready = begun && well([&] { workload.before_sample(); });
     // A rank that has failed meets the others all the same.
     if (how.align != nullptr && (how.distributed || i == 0)) how.align->wait();
-    if (!begun) return own;
+    if (!ready) return own;
     std::int64_t start = 0, stop = 0;
     const bool done = well([&] {
       start = now_ns();

@@ -33,6 +33,7 @@ class FaultyWorkload final : public Workload {
       : workload_(std::move(workload)), rank_(rank), case_id_(case_id) {}
   void prepare() override { workload_->prepare(); }
   void reset() override { workload_->reset(); }
+  void before_sample() override { workload_->before_sample(); }
   void run() override {
     test_fault("run", rank_, case_id_);
     if (block_ >= 0 && runs_in_block_++ > 0) test_fault("block", rank_, case_id_);

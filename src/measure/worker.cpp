@@ -87,7 +87,7 @@ Agreement Worker::prepare(const Case& c) {
 OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double expected_s) {
   const Entry* entry = find_entry(c.workload, c.variant);
   const Sampling how{.align = crew.barrier.get(),
-                     .distributed = entry != nullptr && entry->distributed,
+                     .distributed = entry != nullptr && entry->is_distributed(c.params),
                      .epoch_ns = place_.epoch_ns,
                      .widths = widths_.at(c.id)};
   OwnSamples own;

@@ -23,7 +23,7 @@ bool runs(const Case& c) {
 }
 
 double turns_of(const Case& c, Machine& machine) {
-  return machine.participants(c.occupancy).turns;
+  return machine.participants(c.team()).turns;
 }
 
 // Seconds a case may use at most, all turns together; infinite without max_time. Every turn's min_time

@@ -36,13 +36,15 @@ void set_key(Case& c, const Entry& entry, const Given& given) {
   c.params.set(key->name, key_value(*key, given, entry.name));
 }
 
-std::string repro_of(const Case& c, const Entry& entry, int auto_threads) {
+std::string repro_of(const Case& c, const Entry& entry, int auto_threads, int all_ranks) {
   std::string text = c.workload;
   for (const Key& key : entry.keys)
     if (const Scalar& value = c.params.at(key.name); value != key.default_value)
       text += fmt::format(" {}={}", key.name, bare_text(value));
   if (c.threads != auto_threads) text += fmt::format(" threads={}", c.threads);
   if (c.occupancy != "together") text += fmt::format(" occupancy={}", c.occupancy);
+  if (!c.placement.empty() && c.ranks != all_ranks) text += fmt::format(" ranks={}", c.ranks);
+  if (c.placement == "spread") text += " placement=spread";
   return text;
 }
 
@@ -64,14 +66,21 @@ void check_block(const Case& c, const Place& place) {
 void check_distributed(const Case& c, const Place& place) {
   if (c.occupancy != "together")
     refuse(place, fmt::format("key 'occupancy' of {} can't be \"{}\"", c.workload, c.occupancy),
-           "all its ranks work on one problem", "leave occupancy out");
+           "all its ranks work on one problem", "leave occupancy out, or choose with ranks");
+}
+
+void check_per_rank(const Case& c, const Place& place) {
+  const char* key = c.ranks != 0 ? "ranks" : c.placement.empty() ? nullptr : "placement";
+  if (key != nullptr)
+    refuse(place, fmt::format("key '{}' can't be given to {}", key, c.workload),
+           "every rank works by itself", "choose who works with occupancy");
 }
 
 }  // namespace
 
 std::string identity(const Case& c) {
-  std::string text =
-      fmt::format("{} {} {} {} {}", c.workload, c.variant, c.threads, c.occupancy, c.placement);
+  std::string text = fmt::format("{} {} {} {} {} {}", c.workload, c.variant, c.threads, c.occupancy,
+                                 c.placement, c.placement.empty() ? 0 : c.ranks);
   for (const auto& [key, value] : c.params.items()) text += fmt::format(" {}={}", key, toml_text(value));
   return text;
 }
@@ -125,9 +134,14 @@ Case CaseMaker::make_roof(const Entry& entry, const Roof& roof, const Case& of) 
 void CaseMaker::complete(Case& c, const Entry& entry, const Place& place) {
   c.workload = entry.name;
   c.variant = c.device = entry.variant;
-  if (entry.distributed) {
+  const bool distributed = entry.is_distributed(c.params);
+  const int total = machine_.participants(Team{}).ranks;
+  if (distributed) {
     check_distributed(c, place);
-    c.placement = "packed";
+    if (c.placement.empty()) c.placement = "packed";
+    if (c.ranks == 0) c.ranks = total;
+  } else {
+    check_per_rank(c, place);
   }
   if (c.threads == 0) c.threads = static_cast<int>(config_.run.threads);
   if (c.threads == 0) c.threads = machine_.auto_threads();
@@ -136,28 +150,35 @@ void CaseMaker::complete(Case& c, const Entry& entry, const Place& place) {
   if (entry.validate)
     if (const std::string problem = entry.validate(c.params); !problem.empty())
       refuse(place, fmt::format("{}: {}", entry.name, problem));
-  c.ranks = machine_.participants(c.occupancy).ranks;
+  if (!distributed) c.ranks = machine_.participants(c.team()).ranks;
   if (entry.cost) c.cost = entry.cost(c.params, c.ranks, c.threads);
-  c.repro = repro_of(c, entry, machine_.auto_threads());
+  c.repro = repro_of(c, entry, machine_.auto_threads(), total);
   if (!makes_sense(c.cost))
     refuse(place, fmt::format("the cost of '{}' is not finite", c.repro), "its numbers are too large",
            "choose smaller values");
   if (entry.block_samples) c.block_samples = entry.block_samples(c.params, c.ranks);
   check_block(c, place);
-  c.predicted_s = machine_.predicted_s(c, entry.distributed);
+  c.predicted_s = machine_.predicted_s(c, distributed);
   skip_if_impossible(c, entry);
 }
 
 void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
-  const Participants& p = machine_.participants(c.occupancy);
+  const Participants& p = machine_.participants(c.team());
   const int wanted = ranks_at_once(c.occupancy);
   // noop has no device of its own: the harness costs the same.
-  if (const std::string& device = machine_.layout().device;
-      entry.variant != device && entry.name != "noop") {
+  if (c.ranks > machine_.participants(Team{}).ranks) {
+    c.message = sentence(
+        fmt::format("needs {} ranks, there are {}", c.ranks, machine_.participants(Team{}).ranks), {},
+        "start more ranks");
+  } else if (const std::string& device = machine_.layout().device;
+             entry.variant != device && entry.name != "noop") {
     c.variant = c.device = device;
     c.message =
         sentence(fmt::format("{} has no variant for device '{}' in this build", entry.name, device), {},
                  fmt::format("use --device {}", entry.variant));
+  } else if (c.ranks < entry.least_ranks) {
+    c.message = sentence(fmt::format("needs at least {} ranks, has {}", entry.least_ranks, c.ranks), {},
+                         "start more ranks");
   } else if (wanted > machine_.most_ranks_per_node()) {
     c.message = sentence(fmt::format("occupancy \"{}\" needs {} ranks on a node, at most {} run on one",
                                      wanted, wanted, machine_.most_ranks_per_node()),

@@ -15,12 +15,18 @@
 namespace dlscale {
 namespace {
 
-constexpr std::array<GeneralKey, 10> general = {{
+constexpr std::array<GeneralKey, 12> general = {{
     {"threads", "integer from 0",
      "threads per rank; 0 = [run] threads, else the cores of the rank's share"},
     {"occupancy", "alone, together or a number",
      "who works at the same time: one rank per node (by turns, one per NUMA domain), all, or so many "
      "per node"},
+    {"ranks", "integer from 0, sweep or nodes",
+     "of distributed cases: so many ranks work on the problem, the others sleep; 0 = all; sweep = "
+     "1, 2, 4 … and all; nodes = as many as nodes"},
+    {"placement", "packed or spread",
+     "of distributed cases with fewer ranks than there are: fill one node after the other, or take one "
+     "rank of every node in turn"},
     {"label", "string", "name of the case, kept in the file"},
     {"series", "string", "name of the sweep that the case belongs to"},
     {"role", "string", "what the case is for others, such as baseline"},
@@ -69,6 +75,15 @@ std::string occupancy_value(const Given& given, const KeyPlace& where) {
   return text;
 }
 
+std::string placement_value(const Given& given, const KeyPlace& where) {
+  const std::string text = to_text(*given.value);
+  if (text != "packed" && text != "spread")
+    refuse_value(where, *given.value, "\"packed\" or \"spread\"");
+  return text;
+}
+
+constexpr std::int64_t max_ranks = 100'000'000;
+
 }  // namespace
 
 std::span<const GeneralKey> general_keys() {
@@ -99,6 +114,10 @@ bool set_general(Case& c, const Given& given, std::string_view workload) {
     c.threads = static_cast<int>(checked_integer(value, where, 0, max_threads));
   else if (given.key == "occupancy")
     c.occupancy = occupancy_value(given, where);
+  else if (given.key == "ranks")
+    c.ranks = static_cast<int>(checked_integer(value, where, 0, max_ranks));
+  else if (given.key == "placement")
+    c.placement = placement_value(given, where);
   else if (given.key == "label")
     c.label = text_value(given, where);
   else if (given.key == "series")

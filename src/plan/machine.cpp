@@ -43,15 +43,15 @@ Machine::Machine(const Layout& layout) : layout_(layout) {
   }
 }
 
-const Participants& Machine::participants(const std::string& occupancy) {
-  const auto found = known_.find(occupancy);
+const Participants& Machine::participants(const Team& team) {
+  const auto found = known_.find(team);
   if (found != known_.end()) return found->second;
-  return known_.emplace(occupancy, count(occupancy)).first->second;
+  return known_.emplace(team, count(team)).first->second;
 }
 
-Participants Machine::count(const std::string& occupancy) const {
+Participants Machine::count(const Team& team) const {
   Participants result;
-  const auto by_turn = turns(occupancy, layout_);
+  const auto by_turn = turns(team, layout_);
   std::vector<int> holding(
       static_cast<std::size_t>(layout_.nodes()));  // all turns' ranks hold their data
   result.turns = static_cast<int>(by_turn.size());
@@ -89,7 +89,7 @@ Participants Machine::count(const std::string& occupancy) const {
 }
 
 double Machine::predicted_s(const Case& c, bool distributed) {
-  const Participants& p = participants(c.occupancy);
+  const Participants& p = participants(c.team());
   const double cores = std::min(c.threads, p.least_cores);
   const double rate =
       c.dtype.empty() || c.dtype == "f64" ? layout_.assumed_flops_f64 : layout_.assumed_flops_f32;
@@ -105,7 +105,7 @@ double Machine::predicted_s(const Case& c, bool distributed) {
 
 double Machine::prepare_s(const Case& c) {
   // Every byte is written once by the allocation's first touch and once by the fill.
-  const Participants& p = participants(c.occupancy);
+  const Participants& p = participants(c.team());
   const double on_node =
       c.cost.memory_bytes * std::ceil(static_cast<double>(p.ranks) / std::max(1, p.nodes));
   return 2 * on_node / layout_.assumed_bytes_per_s;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// What a plan asks of a layout, worked out once per occupancy. Internal to plan.
+/// What a plan asks of a layout, worked out once per team. Internal to plan.
 #pragma once
 
 #include <map>
@@ -32,7 +32,7 @@ class Machine {
   /// Throws Error(bad_input) when the layout has no ranks or a rank's node does not exist.
   explicit Machine(const Layout& layout);
 
-  const Participants& participants(const std::string& occupancy);
+  const Participants& participants(const Team& team);
   const Layout& layout() const { return layout_; }
   /// Threads of a rank when nobody says: the cores every rank has.
   int auto_threads() const { return least_cores_; }
@@ -45,12 +45,12 @@ class Machine {
   double prepare_s(const Case& c);
 
  private:
-  Participants count(const std::string& occupancy) const;
+  Participants count(const Team& team) const;
 
   const Layout& layout_;
   int least_cores_ = 1;
   int most_ranks_per_node_ = 0;
-  std::map<std::string, Participants> known_;
+  std::map<Team, Participants> known_;
 };
 
 }  // namespace dlscale

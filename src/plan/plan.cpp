@@ -16,14 +16,44 @@ namespace {
 
 constexpr std::int64_t most_cases = 20'000;  // a file and a summary of more serve nobody
 
-std::vector<Case> expand_all(const Config& config, CaseMaker& maker) {
+// ranks = "sweep" → 1, 2, 4 … and all of them; "nodes" → as many as there are nodes.
+CaseRequest with_ranks(CaseRequest request, int total, int nodes) {
+  for (Setting& setting : request.settings) {
+    if (setting.key != "ranks") continue;
+    std::vector<Scalar> values;
+    for (const Scalar& value : setting.values) {
+      if (value == Scalar(std::string("nodes"))) {
+        values.emplace_back(static_cast<std::int64_t>(nodes));
+        continue;
+      }
+      if (value != Scalar(std::string("sweep"))) {
+        values.push_back(value);
+        continue;
+      }
+      for (std::int64_t p = 1; p < total; p *= 2) values.emplace_back(p);
+      values.emplace_back(static_cast<std::int64_t>(total));
+    }
+    const bool zipped = std::any_of(request.zip.begin(), request.zip.end(), [](const auto& keys) {
+      return std::find(keys.begin(), keys.end(), "ranks") != keys.end();
+    });
+    if (zipped && values.size() != setting.values.size())
+      refuse(setting.place, "ranks = \"sweep\" can't be zipped", "its length depends on the ranks",
+             "write the numbers");
+    setting.values = std::move(values);
+  }
+  return request;
+}
+
+std::vector<Case> expand_all(const Config& config, CaseMaker& maker, Machine& machine) {
   std::vector<Case> asked;
   const std::vector<std::string> names = maker.workloads();
-  for (const CaseRequest& request : config.cases) {
-    const Entry* entry = maker.any_entry(request.workload);
+  for (const CaseRequest& written : config.cases) {
+    const Entry* entry = maker.any_entry(written.workload);
     if (!entry)
-      refuse(request.place, fmt::format("unknown workload '{}'", one_line(request.workload)), {},
-             suggest(request.workload, names));
+      refuse(written.place, fmt::format("unknown workload '{}'", one_line(written.workload)), {},
+             suggest(written.workload, names));
+    const CaseRequest request =
+        with_ranks(written, machine.participants(Team{}).ranks, machine.layout().nodes());
     const auto room = most_cases - static_cast<std::int64_t>(asked.size());
     for_each_combination(request, room, [&](std::span<const Given> given) {
       const Place& place = request.rows.empty() || given.empty() ? request.place : *given.front().place;
@@ -188,7 +218,7 @@ Plan make_plan(const Config& config, const Layout& layout, std::span<const Entry
                const std::vector<std::string>& only) {
   Machine machine(layout);
   CaseMaker maker(config, machine, entries);
-  std::vector<Case> asked = expand_all(config, maker);
+  std::vector<Case> asked = expand_all(config, maker, machine);
   keep_only(asked, only);
   Plan plan;
   plan.budget_s = config.run.time_budget_s;
@@ -202,7 +232,7 @@ Plan make_plan(const Config& config, const Layout& layout, std::span<const Entry
   finder.link(plan.cases, static_cast<int>(first_roof));
   for (std::size_t i = 0; i < plan.cases.size(); ++i) plan.cases[i].id = static_cast<int>(i);
   set_groups(plan.cases, first_asked, config.sampling.interleave,
-             machine.participants("together").memory_bytes);
+             machine.participants(Team{}).memory_bytes);
   split_budget(plan, machine);
   return plan;
 }

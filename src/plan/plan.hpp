@@ -2,6 +2,7 @@
 /// What will be done: Config × ranks → Plan, by pure arithmetic. No MPI, no device, no clock.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -36,6 +37,14 @@ struct Layout {
 /// A layout for `ranks` ranks packed on nodes like this one (cores and memory given).
 Layout assume_layout(int ranks, int ranks_per_node, int cores_per_node, double node_memory_bytes);
 
+/// Who takes part in a case.
+struct Team {
+  std::string occupancy = "together";  ///< "alone" | "together" | "<n>" ranks per node at once
+  std::string placement;               ///< of distributed cases: "packed" | "spread"; "" otherwise
+  int ranks = 0;                       ///< of distributed cases: participants; 0 = all
+  auto operator<=>(const Team&) const = default;
+};
+
 enum class CaseStatus { planned, running, completed, failed, skipped };
 std::string_view to_string(CaseStatus status);
 
@@ -46,7 +55,7 @@ struct Case {
       0;  ///< group in which it is measured; groups run one after the other, blocks inside one alternate
   std::string workload, variant, device, dtype, series, role, label;
   std::string occupancy;  ///< "alone" | "together" | "<n>" ranks per node at once
-  std::string placement;  ///< "" for per-rank cases
+  std::string placement;  ///< of distributed cases: "packed" (node by node) | "spread" (node after node)
   int ranks = 0;          ///< participants
   int threads = 1;        ///< per rank, in effect
   Params params;          ///< all keys of the workload, defaults included
@@ -65,6 +74,7 @@ struct Case {
 
   /// "gemm m=4096 … f64 together ×1": for progress, tables and --only.
   std::string name() const;
+  Team team() const { return {occupancy, placement, placement.empty() ? 0 : ranks}; }
 };
 
 struct Plan {
@@ -83,6 +93,10 @@ Plan make_plan(const Config& config, const Layout& layout, std::span<const Entry
 /// turns over one rank per NUMA domain on every node at once, "<n>" is the first n ranks of each node at
 /// once. Pure.
 std::vector<std::vector<int>> turns(std::string_view occupancy, const Layout& layout);
+
+/// The same of a team. Of a distributed case it is one turn of `ranks` ranks, ascending: the first ones
+/// node by node (packed), or the first of every node, then the second … (spread). Pure.
+std::vector<std::vector<int>> turns(const Team& team, const Layout& layout);
 
 /// --plan: a table in 80 columns with cases, FLOP, bytes, memory per rank, predicted time, skipped ones
 /// with numbers.

@@ -134,11 +134,12 @@ std::string workload_text(const Entry& entry, std::span<const Entry> entries) {
   std::vector<std::string> variants;
   for (const Entry& other : entries)
     if (other.name == entry.name) variants.push_back(other.variant);
-  std::string text = paragraph(fmt::format("{} ({}){}", entry.description, fmt::join(variants, ", "),
-                                           entry.distributed ? "; all ranks work on one problem"
-                                           : entry.is_roof   ? "; a roof"
-                                                             : ""),
-                               entry.name.size() + 2, entry.name + ": ");
+  std::string text =
+      paragraph(fmt::format("{} ({}){}", entry.description, fmt::join(variants, ", "),
+                            entry.distributed ? "; all participating ranks work on one problem"
+                            : entry.is_roof   ? "; a roof"
+                                              : ""),
+                entry.name.size() + 2, entry.name + ": ");
   for (const Key& key : entry.keys) {
     const std::string value = to_text(key.default_value);
     text += key_text(key.name, value.empty() ? std::string("\"\"") : value, takes(key), key.help);
@@ -187,9 +188,9 @@ std::string render_workloads(std::span<const Entry> entries) {
   text += "Keys of every case\n";
   for (const GeneralKey& key : general_keys())
     text += key_text(key.name,
-                     key.name == "occupancy" ? "together"
-                     : key.name == "threads" ? "0"
-                                             : "-",
+                     key.name == "occupancy"                        ? "together"
+                     : key.name == "threads" || key.name == "ranks" ? "0"
+                                                                    : "-",
                      key.takes, key.help);
   text += key_text("zip", "-", "names of keys", "arrays that advance together instead of multiplying");
   text +=

@@ -76,4 +76,20 @@ std::vector<std::vector<int>> turns(std::string_view occupancy, const Layout& la
   return result;
 }
 
+std::vector<std::vector<int>> turns(const Team& team, const Layout& layout) {
+  if (team.placement.empty()) return turns(team.occupancy, layout);
+  std::vector<int> order;
+  const auto nodes = ranks_by_node(layout);
+  if (team.placement == "packed") {
+    for (const auto& node : nodes) order.insert(order.end(), node.begin(), node.end());
+  } else {
+    for (std::size_t i = 0; order.size() < layout.ranks.size(); ++i)
+      for (const auto& node : nodes)
+        if (i < node.size()) order.push_back(node[i]);
+  }
+  if (team.ranks > 0) order.resize(std::min(order.size(), static_cast<std::size_t>(team.ranks)));
+  std::sort(order.begin(), order.end());
+  return {order};
+}
+
 }  // namespace dlscale

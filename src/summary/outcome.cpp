@@ -30,7 +30,7 @@ double seconds_of(const CaseOutcome& outcome, int world_rank) {
 // Costs of distributed cases are over all participants.
 double work_of_kind(const Case& c, RateKind kind) {
   const Entry* entry = find_entry(c.workload, c.variant);
-  const double ranks = entry != nullptr && entry->distributed ? std::max(1, c.ranks) : 1;
+  const double ranks = entry != nullptr && entry->is_distributed(c.params) ? std::max(1, c.ranks) : 1;
   switch (kind) {
     case RateKind::flops:
       return c.cost.flops / ranks;
@@ -38,6 +38,8 @@ double work_of_kind(const Case& c, RateKind kind) {
       return c.cost.bytes_touched / ranks;
     case RateKind::images:
       return c.cost.items / ranks;
+    case RateKind::bus:
+      return c.cost.bytes_sent / ranks;
     case RateKind::time:
       return 0;
   }
@@ -67,6 +69,7 @@ std::string_view rate_unit(const Case& c) {
     case RateKind::flops:
       return "FLOP/s";
     case RateKind::bytes:
+    case RateKind::bus:
       return "B/s";
     case RateKind::images:
       return "images/s";

@@ -28,7 +28,7 @@ struct Key {
 struct Cost {
   double flops = 0;
   double bytes_touched = 0;  ///< compulsory memory traffic: every operand once
-  double bytes_sent = 0;     ///< over the network, all participants
+  double bytes_sent = 0;     ///< over the network, all participants; of collectives ranks × bus bytes
   double memory_bytes = 0;   ///< allocated per rank while the case is prepared
   double check_bytes = 0;    ///< what verify() allocates per rank on top, about
   double items = 0;          ///< images (or other items) per repetition, counted like flops
@@ -64,6 +64,8 @@ class Workload {
   virtual void prepare() = 0;  ///< allocate and fill
   /// Called untimed before every batch of samples, so that repetitions which compound start afresh.
   virtual void reset() {}
+  /// Called untimed before every sample, before the participants meet.
+  virtual void before_sample() {}
   virtual void run() = 0;
   /// Called untimed before and after every batch of samples, after reset(). `block` is −1 for pilot and
   /// warm-up; with Entry::block_samples a block is one whole unit (an epoch).
@@ -90,7 +92,9 @@ struct Roof {
 };
 
 /// How a rate is made from a time and printed.
-enum class RateKind { time, flops, bytes, images };
+/// `bus`: bytes_sent per participant, so that collectives are compared with the hardware's bandwidth
+/// whatever their operation and ranks.
+enum class RateKind { time, flops, bytes, images, bus };
 
 /// A named quantity of the record.
 struct Column {
@@ -111,7 +115,13 @@ struct Entry {
   std::string description;  ///< one line for --list
   RateKind rate = RateKind::time;
   bool distributed = false;  ///< all participants work on one problem
+  /// The same where it depends on the case; nullptr: as `distributed` says. Pure.
+  bool (*distributes)(const Params&) = nullptr;
   bool is_roof = false;
+  bool is_distributed(const Params& params) const {
+    return distributes ? distributes(params) : distributed;
+  }
+  int least_ranks = 1;  ///< participants below which the plan skips a distributed case
   std::vector<Key> keys;
   std::vector<std::string> parts;  ///< names; empty: a sample is not divided
   std::vector<Column> epochs;      ///< of a block that is an epoch (block_samples > 0)
