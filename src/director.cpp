@@ -259,7 +259,8 @@ void Director::record_clocks(int id, int block) {
   std::vector<ClockShift> clocks;
   for (const int rank : s_.worker.crews().of(plan_case(id)).columns) {
     const int node = s_.layout.ranks[static_cast<std::size_t>(rank)].node;
-    const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.node == node; });
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.node == node; });
     clocks.push_back(row == rows.end() ? ClockShift{} : ClockShift{row->offset_ns, row->error_ns});
   }
   controller(id).set_clocks(std::move(clocks));

@@ -7,11 +7,11 @@ namespace dlscale {
 namespace {
 
 // One loop, which the compiler vectorises for each target; no branch in it.
-#define DLSCALE_BF16_SUM(NAME, TARGET)                                                    \
-  TARGET void NAME(const std::uint16_t* __restrict in, std::uint16_t* __restrict inout,   \
-                   std::int64_t count) {                                                  \
-    for (std::int64_t i = 0; i < count; ++i)                                              \
-      inout[i] = to_bf16(to_float(Bf16{inout[i]}) + to_float(Bf16{in[i]})).bits;          \
+#define DLSCALE_BF16_SUM(NAME, TARGET)                                                  \
+  TARGET void NAME(const std::uint16_t* __restrict in, std::uint16_t* __restrict inout, \
+                   std::int64_t count) {                                                \
+    for (std::int64_t i = 0; i < count; ++i)                                            \
+      inout[i] = to_bf16(to_float(Bf16{inout[i]}) + to_float(Bf16{in[i]})).bits;        \
   }
 
 DLSCALE_BF16_SUM(add_portable, )

@@ -12,7 +12,7 @@ namespace {
 constexpr double longest_batched_sample_s = 20e-3;  // repeats are not stretched beyond this
 // Of a sample whose participants begin together: what the first one waits for the last is no more.
 constexpr double most_skew_share = 0.05;
-constexpr double warm_up_share = 0.2;               // of the budget, at most
+constexpr double warm_up_share = 0.2;  // of the budget, at most
 constexpr double lead_below_s = 0.25;  // shorter samples get a warm-up sample in front of each block
 constexpr int most_samples_per_block = 64;
 constexpr int warm_up_batch = 3;
@@ -138,8 +138,7 @@ void CaseController::settle_repeats() {
   const double sample_s = once_s_ * static_cast<double>(repeats_);
   if (sample_s >= std::fmax(0.5 * settings_.min_sample_s, shortest)) return;
   // The skew's wish ends at a block's share of the budget, so that there is at least one sample in it.
-  const double wanted =
-      std::fmax(sample_target_s(), std::fmin(shortest, block_budget_s())) / once_s_;
+  const double wanted = std::fmax(sample_target_s(), std::fmin(shortest, block_budget_s())) / once_s_;
   const auto raised = static_cast<std::int64_t>(std::clamp(std::ceil(wanted), 2.0, 1e9));
   repeats_ = std::max(repeats_, raised);
 }

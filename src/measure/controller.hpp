@@ -96,8 +96,8 @@ class CaseController {
   ControllerSettings settings_;
   Stage stage_ = Stage::pilot;
   CaseState state_;
-  std::vector<ClockShift> clocks_;       ///< [participant], or none
-  std::vector<double> skews_s_;          ///< [sample]: of pilot and warm-up, then of measured ones
+  std::vector<ClockShift> clocks_;  ///< [participant], or none
+  std::vector<double> skews_s_;     ///< [sample]: of pilot and warm-up, then of measured ones
   bool skews_measured_ = false;
   std::vector<double> warm_up_seconds_;  ///< per execution, maximum over participants
   double once_s_ = 0;                    ///< one execution, latest estimate, slowest participant

@@ -81,8 +81,7 @@ std::string failure_in(const Entry& entry, const Params& params) {
         batch.repeats = 1;
         if (block >= 0) batch.samples = static_cast<std::int32_t>(epoch);
       }
-      const OwnSamples own =
-          take_samples(
+      const OwnSamples own = take_samples(
           *workload, batch, {.distributed = entry.is_distributed(params), .widths = widths}, probes);
       if (what.empty()) what = wrong(own, widths);
     }

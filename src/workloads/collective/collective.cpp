@@ -111,8 +111,9 @@ std::string collective_validate(const Params& params) {
                     fmt::format("one has {} B", size),
                     fmt::format("choose {}", (bytes + size - 1) / size * size));
   if (bytes / size > most_elements)
-    return sentence(fmt::format("bytes = {} is more than {} elements of {}", bytes, most_elements, dtype),
-                    "MPI counts in 32 bits", "choose fewer");
+    return sentence(
+        fmt::format("bytes = {} is more than {} elements of {}", bytes, most_elements, dtype),
+        "MPI counts in 32 bits", "choose fewer");
   if (params.boolean("in_place") && params.text("op") == "broadcast")
     return sentence("in_place can't be true with op = broadcast", "it has one buffer anyway",
                     "leave in_place out, or give broadcast a [[case]] of its own");

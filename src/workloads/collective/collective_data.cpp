@@ -71,10 +71,9 @@ double CollectiveData<T>::real_of(int of_class, std::int64_t index) const {
 
 template <class T>
 std::int64_t CollectiveData<T>::integer_of(int of_class, std::int64_t index) const {
-  const std::uint64_t bits = mix64(class_keys_[static_cast<std::size_t>(of_class)] +
-                                   static_cast<std::uint64_t>(index) * step);
-  const auto size =
-      1 + static_cast<std::int64_t>((bits >> 1) % static_cast<std::uint64_t>(largest_));
+  const std::uint64_t bits =
+      mix64(class_keys_[static_cast<std::size_t>(of_class)] + static_cast<std::uint64_t>(index) * step);
+  const auto size = 1 + static_cast<std::int64_t>((bits >> 1) % static_cast<std::uint64_t>(largest_));
   return (bits & 1U) != 0 ? size : -size;
 }
 
@@ -153,8 +152,8 @@ Check CollectiveData<T>::check(int rank, std::span<const T> output) const {
                                       : "every element bit for bit"};
   for (std::size_t i = 0; i < output.size(); ++i) {
     const Expected e = expected(rank, static_cast<std::int64_t>(i));
-    const auto off = static_cast<double>(
-        std::fabs(static_cast<long double>(E::value(output[i])) - e.sum));
+    const auto off =
+        static_cast<double>(std::fabs(static_cast<long double>(E::value(output[i])) - e.sum));
     double ratio = 0;
     if (e.exact) {
       if (same_bits(output[i], E::from(static_cast<double>(e.sum)))) continue;

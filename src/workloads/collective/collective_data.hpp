@@ -78,11 +78,12 @@ class CollectiveData {
   CollectiveShape shape_;
   std::uint64_t seed_;
   std::array<std::uint64_t, collective_classes> class_keys_{};
-  std::int64_t stride_ = 1;            ///< every how many ranks contribute to an integer element
+  std::int64_t stride_ = 1;             ///< every how many ranks contribute to an integer element
   std::int64_t largest_ = 1, add_ = 0;  ///< of the drawn integer, and of what a rank adds
   std::array<double, collective_classes> scales_{};  ///< Σ of the ranks' factors, by class
-  std::vector<std::array<std::int64_t, collective_classes>> counts_;  ///< [index mod stride] ranks by class
-  std::vector<std::int64_t> added_;                        ///< [index mod stride] Σ of what ranks add
+  std::vector<std::array<std::int64_t, collective_classes>>
+      counts_;                       ///< [index mod stride] ranks by class
+  std::vector<std::int64_t> added_;  ///< [index mod stride] Σ of what ranks add
 };
 
 }  // namespace dlscale

@@ -35,8 +35,8 @@ class CollectiveMpi final : public Workload {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
   MPI_Op sum_ = MPI_OP_NULL;
   const void* send_ = nullptr;
-  int count_ = 0, block_ = 0;       ///< as MPI takes them
-  std::int64_t runs_ = 0;           ///< since the input was filled
+  int count_ = 0, block_ = 0;  ///< as MPI takes them
+  std::int64_t runs_ = 0;      ///< since the input was filled
   bool ran_once_more_ = false;
 };
 

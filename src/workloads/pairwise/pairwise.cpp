@@ -62,12 +62,19 @@ std::vector<std::vector<int>> pairwise_partners(int ranks, int rounds, std::uint
 
 std::vector<Key> pairwise_keys() {
   return {
-      {"bytes", std::int64_t{1048576}, "of every message, in each direction; 0 = the latency alone", 0.0,
-       2147483647.0, {}},  // MPI counts in 32 bits
-      {"rounds", std::int64_t{8},
+      {"bytes",
+       std::int64_t{1048576},
+       "of every message, in each direction; 0 = the latency alone",
+       0.0,
+       2147483647.0,
+       {}},  // MPI counts in 32 bits
+      {"rounds",
+       std::int64_t{8},
        "matchings, one after the other in each repetition; p − 1 rounds (p of an odd p) hold every pair "
        "once",
-       1.0, 1000.0, {}},
+       1.0,
+       1000.0,
+       {}},
       {"seed", std::int64_t{1}, "of the matchings", 0.0, 2147483647.0, {}},
   };
 }

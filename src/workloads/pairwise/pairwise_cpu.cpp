@@ -95,11 +95,11 @@ Check PairwiseCpu::verify() {
   for (std::size_t k = 0; k < partners_.size(); ++k) {
     const std::size_t wrong = wrong_words(k);
     if (wrong > 0 && check.message.empty())
-      check.message = sentence(
-          fmt::format("{} of {} words of round {} are wrong", wrong, words_, k),
-          partners_[k] == MPI_PROC_NULL ? std::string("it had no partner")
-                                        : fmt::format("sent by participant {}", partners_[k]),
-          "distrust the MPI library, the memory or the network of these two");
+      check.message =
+          sentence(fmt::format("{} of {} words of round {} are wrong", wrong, words_, k),
+                   partners_[k] == MPI_PROC_NULL ? std::string("it had no partner")
+                                                 : fmt::format("sent by participant {}", partners_[k]),
+                   "distrust the MPI library, the memory or the network of these two");
     check.error += static_cast<double>(wrong);
   }
   return check;

@@ -350,8 +350,7 @@ TEST_CASE("clocks: offsets are taken out of the skew, twice their error counts a
   const auto shifted = [](std::int64_t error_ns, bool known) {
     SkewedPlay play(500e-6, 10e-6, 0.25);  // clocks a quarter of a second apart
     if (known)
-      play.controller.set_clocks(
-          {{0, 0}, {-250'000'000, error_ns}, {-500'000'000, error_ns / 2}});
+      play.controller.set_clocks({{0, 0}, {-250'000'000, error_ns}, {-500'000'000, error_ns / 2}});
     play.until_finished();
     return play;
   };

@@ -11,8 +11,7 @@ using namespace dlscale;
 
 namespace {
 
-Params collective(const char* op, std::int64_t bytes, const char* dtype = "f32",
-                  bool in_place = false) {
+Params collective(const char* op, std::int64_t bytes, const char* dtype = "f32", bool in_place = false) {
   Params p;
   p.set("op", std::string(op));
   p.set("bytes", bytes);
@@ -68,8 +67,7 @@ TEST_CASE("buffers and memory") {
 TEST_CASE("sizes that make no sense are refused with the way out") {
   CHECK(collective_validate(collective("allreduce", 4096)).empty());
   CHECK(collective_validate(collective("allreduce", 10)).find("choose 12") != std::string::npos);
-  CHECK(collective_validate(collective("allreduce", 12, "f64")).find("choose 16") !=
-        std::string::npos);
+  CHECK(collective_validate(collective("allreduce", 12, "f64")).find("choose 16") != std::string::npos);
   CHECK_FALSE(collective_validate(collective("allreduce", 16'000'000'000, "f32")).empty());
   CHECK(collective_validate(collective("allreduce", 16'000'000'000, "f64")).empty());
   CHECK_FALSE(collective_validate(collective("broadcast", 4096, "f32", true)).empty());

@@ -125,11 +125,9 @@ void planted_fails(CollectiveOp op, int ranks) {
   }
   planted("unwritten tail", [&](auto& out) { std::fill(out.end() - 3, out.end(), nan); });
   planted("all zero", [&](auto& out) { std::fill(out.begin(), out.end(), E::from(0)); });
-  planted("swapped halves",
-          [&](auto& out) { std::rotate(out.begin(), out.begin() + 2, out.end()); });
+  planted("swapped halves", [&](auto& out) { std::rotate(out.begin(), out.begin() + 2, out.end()); });
   planted("own input only", [&](auto& out) {
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = data.input(rank, static_cast<std::int64_t>(i));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = data.input(rank, static_cast<std::int64_t>(i));
     if (shape.op == CollectiveOp::alltoall) return;
     if (shape.op == CollectiveOp::reduce_scatter)
       for (std::size_t i = 0; i < out.size(); ++i)
@@ -204,10 +202,10 @@ TEST_CASE("integers are as large as the type sums exactly, and no larger") {
 
 TEST_CASE("bf16: rounds to nearest even, keeps NaN and infinity; every kernel alike") {
   CHECK(to_bf16(1.0F).bits == 0x3f80);
-  CHECK(to_bf16(1.0F + 0x1p-8F).bits == 0x3f80);                // a tie: to even
-  CHECK(to_bf16(1.0F + 0x1p-7F + 0x1p-8F).bits == 0x3f82);      // a tie: to even
+  CHECK(to_bf16(1.0F + 0x1p-8F).bits == 0x3f80);            // a tie: to even
+  CHECK(to_bf16(1.0F + 0x1p-7F + 0x1p-8F).bits == 0x3f82);  // a tie: to even
   CHECK(to_bf16(1.0F + 0x1p-8F + 0x1p-20F).bits == 0x3f81);
-  CHECK(to_bf16(std::numeric_limits<float>::max()).bits == 0x7f80);  // rounds to infinity
+  CHECK(to_bf16(std::numeric_limits<float>::max()).bits == 0x7f80);         // rounds to infinity
   CHECK(std::isnan(to_float(to_bf16(std::bit_cast<float>(0x7f800001U)))));  // not cut to infinity
   CHECK(std::isnan(to_float(to_bf16(std::bit_cast<float>(0xffffffffU)))));
   std::vector<std::uint16_t> in(65536), start(65536);
