@@ -118,7 +118,7 @@ std::string CollectiveMpi<T>::results() const {
       {"message_bytes", shape_.count * static_cast<std::int64_t>(sizeof(T))},
       {"checked", ran_once_more_ ? "one more run, refilled" : "the last timed run"},
   };
-  if (own_sum_) facts["bf16_sum"] = available_bf16_sum_kernels().front().name;
+  if (own_sum_) facts["bf16_sum"] = std::string(available_bf16_sum_kernels().front().name);
   return facts.dump();
 }
 
