@@ -54,6 +54,13 @@ CaseLayout case_layout(const Case& c, const Layout& layout, const std::vector<Pr
     for (const Piece& p : entry->layers(c.params)) out.layers.push_back({p.name, p.flops, p.bytes});
   if (c.block_samples > 0)
     for (const Column& k : entry->epochs) out.epochs.push_back({k.name, k.unit, k.description});
+  if (entry->partners && c.status != CaseStatus::skipped) {
+    out.partners = entry->partners(c.params, static_cast<int>(out.ranks.size()));
+    // Participants are numbered in the order of their world ranks.
+    for (std::vector<int>& round : out.partners)
+      for (int& partner : round)
+        if (partner >= 0) partner = out.ranks[static_cast<std::size_t>(partner)];
+  }
   return out;
 }
 

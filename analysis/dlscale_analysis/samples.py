@@ -80,6 +80,12 @@ class Samples:
         """float64 [sample, participant, layer] in seconds, in the order of `layer_names`."""
         return self._read_wide("layers", rows, columns)
 
+    def partners(self) -> np.ndarray:
+        """int32 [round, participant]: world rank of the partner, −1 = none. Without rows where the case has none."""
+        if self._group is None or "partners" not in self._group:
+            return np.full((0, self.participants), -1, dtype=np.int32)
+        return self._group["partners"][:, : self.participants].astype(np.int32)
+
     def epochs(self) -> np.ndarray:
         """float64 [epoch, participant, column] in `epoch_units`, in the order of `epoch_names`; row i is measured
         block i. Without rows where the case has no epochs."""

@@ -30,6 +30,8 @@ def append_wide(
         put(group, "layers", seconds * np.array(shares))
         group["layer_names"] = texts(names, 96)
         group["layer_flops"], group["layer_bytes"] = np.array(flops), np.array(moved)
+    if case.partners:
+        group["partners"] = np.array(case.partners, dtype="<i4")
     if case.probes:
         there = np.where(np.isnan(seconds), np.nan, 1.0)
         put(group, "probes", there * np.array(list(case.probes.values())))

@@ -40,6 +40,7 @@ class CaseSpec:
         default_factory=dict
     )  # column → values [epoch] or [epoch][participant]
     probes: Dict[str, float] = field(default_factory=dict)  # reading of every sample
+    partners: List[List[int]] = field(default_factory=list)  # [round][participant]
 
 
 @dataclass

@@ -93,6 +93,21 @@ def test_optional_parts_may_be_missing_or_there(tmp_path):
         assert samples.probes(slice(1, 2), slice(0, 1)).tolist() == [[[16.0, 17.0]]]
 
 
+def test_rounds_of_pairs(tmp_path):
+    path = tmp_path / "pairs.h5"
+    table = [[1, 0, 3, 2], [2, 3, 0, 1], [-1, 2, 1, -1]]
+    rounds = [(f"round {k}", 0.3, 0.0, 1e6) for k in range(3)]
+    cases = [
+        CaseSpec("noop", 1e-7),
+        CaseSpec("pairwise", 1e-3, placement="packed", partners=table, layers=rounds),
+    ]
+    write_run(str(path), RunSpec(hosts=2, cases=cases))
+    with load(path) as run:
+        samples = run.samples(1)
+        assert samples.partners().tolist() == table and samples.layer_names[2] == "round 2"
+        assert run.samples(0).partners().shape == (0, 4)
+
+
 def test_files_that_are_refused(tmp_path):
     newer, foreign, text = tmp_path / "newer.h5", tmp_path / "foreign.h5", tmp_path / "text.h5"
     write_run(str(newer), RunSpec(schema_version=2, cases=[CaseSpec("noop", 1e-7)]))

@@ -10,7 +10,9 @@ namespace dlscale {
 namespace {
 
 constexpr double longest_batched_sample_s = 20e-3;  // repeats are not stretched beyond this
-constexpr double warm_up_share = 0.2;               // of the budget, at most
+// Of a sample whose participants begin together: what the first one waits for the last is no more.
+constexpr double most_skew_share = 0.05;
+constexpr double warm_up_share = 0.2;  // of the budget, at most
 constexpr double lead_below_s = 0.25;  // shorter samples get a warm-up sample in front of each block
 constexpr int most_samples_per_block = 64;
 constexpr int warm_up_batch = 3;
@@ -35,6 +37,20 @@ double slowest_known(const BatchSamples& s, std::int32_t sample) {
   double worst = 0;
   for (std::int32_t p = 0; p < s.participants; ++p) worst = std::fmax(worst, s.seconds(sample, p));
   return std::fmax(worst, 1e-9);
+}
+
+// Last start − first start on the common clock; NaN if a participant is missing.
+double start_skew_of(const BatchSamples& s, std::int32_t sample, const std::vector<ClockShift>& clocks) {
+  std::int64_t first = 0, last = 0;
+  for (std::int32_t p = 0; p < s.participants; ++p) {
+    const std::int64_t start = s.start[s.at(sample, p)];
+    if (start < 0) return not_a_number;
+    const auto column = static_cast<std::size_t>(p);
+    const std::int64_t common = start + (column < clocks.size() ? clocks[column].offset_ns : 0);
+    first = p == 0 ? common : std::min(first, common);
+    last = p == 0 ? common : std::max(last, common);
+  }
+  return 1e-9 * static_cast<double>(last - first);
 }
 
 }  // namespace
@@ -68,6 +84,7 @@ Batch CaseController::next() const {
 
 void CaseController::observe(const BatchSamples& samples) {
   spent_s_ += samples.wall_s;
+  if (settings_.distributed) note_skew(samples);
   for (std::int32_t i = 0; i < samples.batch.rows(); ++i)
     ++(samples.phase_of(i) == Phase::measured ? state_.measured : state_.warm_up);
   switch (stage_) {
@@ -83,15 +100,59 @@ void CaseController::observe(const BatchSamples& samples) {
   }
 }
 
+void CaseController::note_skew(const BatchSamples& samples) {
+  if (samples.batch.phase == Phase::measured && !skews_measured_) {
+    skews_s_.clear();
+    skews_measured_ = true;
+  }
+  for (std::int32_t i = skews_measured_ ? samples.batch.lead : 0; i < samples.batch.rows(); ++i)
+    if (const double skew = start_skew_of(samples, i, clocks_); !std::isnan(skew))
+      skews_s_.push_back(skew);
+}
+
+double CaseController::start_skew_s() const {
+  return median(skews_s_);
+}
+
+double CaseController::clock_error_s() const {
+  std::int64_t worst = 0;
+  for (const ClockShift& clock : clocks_) worst = std::max(worst, clock.error_ns);
+  return 2e-9 * static_cast<double>(worst);
+}
+
+double CaseController::block_budget_s() const {
+  return settings_.budget_s * (1 - warm_up_share) / settings_.blocks / settings_.turns;
+}
+
+// How long a sample of several executions should be.
+double CaseController::sample_target_s() const {
+  return std::clamp(block_budget_s() / 20, settings_.min_sample_s, longest_batched_sample_s);
+}
+
+// Of a distributed case: one execution per sample (isolated) if it can be timed and the ranks begin it
+// together, else so many (batched) that the skew of the start does not count. Decided from the warm-up:
+// a first execution makes connections and says nothing of the others.
+void CaseController::settle_repeats() {
+  const double skew = start_skew_s() + clock_error_s();
+  const double shortest = std::isnan(skew) ? 0.0 : skew / most_skew_share;
+  const double sample_s = once_s_ * static_cast<double>(repeats_);
+  if (sample_s >= std::fmax(0.5 * settings_.min_sample_s, shortest)) return;
+  // The skew's wish ends at a block's share of the budget, so that there is at least one sample in it.
+  const double wanted = std::fmax(sample_target_s(), std::fmin(shortest, block_budget_s())) / once_s_;
+  const auto raised = static_cast<std::int64_t>(std::clamp(std::ceil(wanted), 2.0, 1e9));
+  repeats_ = std::max(repeats_, raised);
+}
+
 void CaseController::observe_pilot(const BatchSamples& samples) {
   warm_spent_s_ += samples.wall_s;
   once_s_ = slowest_known(samples, 0);
-  const double block_s = settings_.budget_s * (1 - warm_up_share) / settings_.blocks / settings_.turns;
-  const double target = std::clamp(block_s / 20, settings_.min_sample_s, longest_batched_sample_s);
+  // One execution of a distributed case is a sample if it can be timed at all: executions back to back
+  // overlap, and are another quantity.
+  const double target = settings_.distributed ? settings_.min_sample_s : sample_target_s();
   const double took = once_s_ * static_cast<double>(repeats_);
   if (took < 0.5 * target && !whole_units()) {
     // Grow at most a hundredfold: a first execution can be far from typical either way.
-    const double wanted = std::ceil(target / once_s_);
+    const double wanted = std::ceil(sample_target_s() / once_s_);
     repeats_ = static_cast<std::int64_t>(std::clamp(wanted, 2.0, 100.0 * static_cast<double>(repeats_)));
     return;
   }
@@ -118,6 +179,7 @@ void CaseController::observe_warm_up(const BatchSamples& samples) {
 
 void CaseController::plan_blocks() {
   stage_ = Stage::blocks;
+  if (settings_.distributed && !whole_units()) settle_repeats();
   state_.repeats = repeats_;
   if (whole_units()) {
     samples_per_block_ = settings_.block_samples;

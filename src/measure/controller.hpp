@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "measure/samples.hpp"
@@ -29,9 +30,18 @@ struct ControllerSettings {
       false;  ///< reported: per-sample maximum over participants; else every rank's own median
 };
 
+/// What is known of a participant's clock: added to it, it is the root's, ± the error.
+struct ClockShift {
+  std::int64_t offset_ns = 0, error_ns = 0;
+};
+
 class CaseController {
  public:
   explicit CaseController(ControllerSettings settings);
+
+  /// One per participant; without it all share one clock. Before the first observe(), and again whenever
+  /// the clocks were measured.
+  void set_clocks(std::vector<ClockShift> clocks) { clocks_ = std::move(clocks); }
 
   /// Pilot and warm-up, one batch after the other; then blocks. Must not be called when finished().
   Batch next() const;
@@ -61,6 +71,12 @@ class CaseController {
   /// Columns whose own half-width is above the target (all when there is no interval yet).
   std::vector<int> unconverged() const;
 
+  /// Of distributed cases: median over the samples of how much later the last participant began than the
+  /// first, on the common clock; of the measured samples once there are any. NaN before the first.
+  double start_skew_s() const;
+  /// Twice the largest error of a participant's clock: what a skew may be off by.
+  double clock_error_s() const;
+
   const CaseState& state() const { return state_; }
   const ControllerSettings& settings() const { return settings_; }
 
@@ -70,12 +86,19 @@ class CaseController {
   void observe_warm_up(const BatchSamples& samples);
   void observe_block(const BatchSamples& samples);
   void plan_blocks();
+  void settle_repeats();
   void judge();
+  void note_skew(const BatchSamples& samples);
+  double block_budget_s() const;
+  double sample_target_s() const;
   bool whole_units() const { return settings_.block_samples > 0; }
 
   ControllerSettings settings_;
   Stage stage_ = Stage::pilot;
   CaseState state_;
+  std::vector<ClockShift> clocks_;  ///< [participant], or none
+  std::vector<double> skews_s_;     ///< [sample]: of pilot and warm-up, then of measured ones
+  bool skews_measured_ = false;
   std::vector<double> warm_up_seconds_;  ///< per execution, maximum over participants
   double once_s_ = 0;                    ///< one execution, latest estimate, slowest participant
   double spent_s_ = 0, warm_spent_s_ = 0, measured_s_ = 0;

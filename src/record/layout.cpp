@@ -134,6 +134,18 @@ void create_layers(Store& store, const std::string& group, const CaseLayout& lay
        {"B", "memory traffic of the layer per repetition and rank, every operand once", "layer"});
 }
 
+void create_partners(Store& store, const std::string& group, const CaseLayout& layout) {
+  std::vector<int> values;
+  for (const std::vector<int>& round : layout.partners)
+    values.insert(values.end(), round.begin(), round.end());
+  const std::string path = group + "/partners";
+  const hdf5::Dataset array = store.create_array(
+      path, H5T_STD_I32LE, {{layout.partners.size(), layout.ranks.size()}, {}},
+      {"1", "world rank of each participant's partner in each round; -1: none", "round participant"});
+  checked(H5Dwrite(array.get(), H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+          "H5Dwrite " + path);
+}
+
 /// What only some cases have.
 void create_optional(Store& store, const std::string& group, const CaseLayout& layout) {
   const hsize_t participants = layout.ranks.size();
@@ -155,6 +167,7 @@ void create_optional(Store& store, const std::string& group, const CaseLayout& l
                      {"see epoch_units", "values of measured block i, a whole epoch; NaN: absent",
                       "epoch participant column"},
                      participants, layout.epochs);
+  if (!layout.partners.empty()) create_partners(store, group, layout);
 }
 
 void create_samples(Store& store, const CaseLayout& layout) {

@@ -71,6 +71,8 @@ struct CaseLayout {
   std::vector<std::string> part_names;  ///< may be empty: no parts dataset then
   std::vector<LayerInfo> layers;        ///< likewise
   std::vector<ProbeInfo> epochs;        ///< columns of a block that is an epoch; likewise
+  /// [round][participant] world rank of the partner, −1 = none; likewise.
+  std::vector<std::vector<int>> partners;
 };
 
 struct LaunchInfo {

@@ -44,6 +44,8 @@ std::vector<std::string> suspects(const RunSummary& run) {
   for (const Case& c : run.plan.cases) {
     const CaseOutcome& o = run.outcomes[static_cast<std::size_t>(c.id)];
     if (o.status != CaseStatus::completed || !o.check_passed || o.rank_seconds.size() < 2) continue;
+    // All ranks of a distributed case wait for each other: their times tell nothing of one.
+    if (!c.placement.empty()) continue;
     const bool noop = work_per_rank(c) == 0;
     if (!noop && run.oversubscribed) continue;  // ranks then take each other's cores: nobody is at fault
     for (std::size_t i = 0; i < o.rank_seconds.size(); ++i) {

@@ -142,6 +142,9 @@ struct Entry {
   std::unique_ptr<Workload> (*make)(const WorkContext&) = nullptr;
   /// The timed pieces inside a repetition, when the case asks for them; nullptr or empty: none. Pure.
   std::vector<Piece> (*layers)(const Params&) = nullptr;
+  /// [round][participant]: whom each one works with in each round, −1 = with nobody; kept in the file.
+  /// nullptr or empty: no rounds. Pure.
+  std::vector<std::vector<int>> (*partners)(const Params&, int ranks) = nullptr;
   /// Samples of one block when it is a whole unit (an epoch: then one repetition per sample); nullptr or
   /// 0: the sampler's choice. Pure.
   std::int64_t (*block_samples)(const Params&, int ranks) = nullptr;

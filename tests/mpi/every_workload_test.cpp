@@ -81,8 +81,8 @@ std::string failure_in(const Entry& entry, const Params& params) {
         batch.repeats = 1;
         if (block >= 0) batch.samples = static_cast<std::int32_t>(epoch);
       }
-      const OwnSamples own =
-          take_samples(*workload, batch, {.distributed = entry.distributed, .widths = widths}, probes);
+      const OwnSamples own = take_samples(
+          *workload, batch, {.distributed = entry.is_distributed(params), .widths = widths}, probes);
       if (what.empty()) what = wrong(own, widths);
     }
     if (!what.empty()) return what;
@@ -104,6 +104,7 @@ TEST_CASE("every workload passes its own examples on every rank") {
     if (entry.variant != "cpu") continue;
     for (const Params& params : entry.examples()) {
       if (entry.unavailable && !entry.unavailable(params).empty()) continue;
+      if (world.size() < entry.least_ranks) continue;
       ++examples;
       const Cost cost = entry.cost(params, world.size(), 2);
       const std::string sentence = entry.validate(params);
@@ -146,7 +147,7 @@ TEST_CASE("names and work of parts, layers and epochs") {
       }
       // Layers are per rank; what they do together is no more than the case (rounding apart).
       const Cost cost = entry.cost(params, ranks, 2);
-      CHECK(flops <= cost.flops / (entry.distributed ? ranks : 1) * 1.001);
+      CHECK(flops <= cost.flops / (entry.is_distributed(params) ? ranks : 1) * 1.001);
     }
   }
 }

@@ -80,6 +80,7 @@ dlscale::FileSpec sample_spec() {
   spec.cases[full_case].layers = {{"conv1 forward", 2e9, 3e6}, {"fc1 backward", 4e8, 5e7}};
   spec.cases[full_case].epochs = {{"train", "s", "wall time of the training part"},
                                   {"loss", "1", "mean training loss"}};
+  spec.cases[full_case].partners = {{1, 0, 3, 2}, {2, 3, 0, 1}, {-1, 2, 1, -1}};
   spec.cases[full_case].row.items = 64;
   return spec;
 }

@@ -44,6 +44,10 @@ TEST_CASE("what was appended is read back, value for value") {
         std::vector<double>{2e9, 4e8});
   CHECK(read_all<double>(opened.id(), "/samples/0002/layer_bytes", H5T_NATIVE_DOUBLE) ==
         std::vector<double>{3e6, 5e7});
+  CHECK(extent(opened.id(), "/samples/0002/partners") == std::vector<unsigned long long>{3, 4});
+  CHECK(read_all<int>(opened.id(), "/samples/0002/partners", H5T_NATIVE_INT) ==
+        std::vector<int>{1, 0, 3, 2, 2, 3, 0, 1, -1, 2, 1, -1});
+  CHECK(extent(opened.id(), "/samples/0001/partners").empty());
   CHECK(extent(opened.id(), "/samples/0002/block") == std::vector<unsigned long long>{37});
   CHECK(read_all<int>(opened.id(), "/samples/0002/ranks", H5T_NATIVE_INT) ==
         std::vector<int>{0, 1, 2, 3});

@@ -98,6 +98,13 @@ TEST_CASE("small deviations and oversubscribed runs accuse nobody") {
   CHECK(suspects(summary).empty());
 }
 
+TEST_CASE("ranks that work on one problem accuse nobody, even where its work is none") {
+  Example run(4);
+  run.add("pdgemm", "f64", 1e9, {1.0, 1.0, 1.0, 2.0}).placement = "packed";
+  run.add("pdgemm", "f64", 0, {1.0, 1.0, 1.0, 2.0}).placement = "packed";  // not "late in noop"
+  CHECK(suspects(run.summary()).empty());
+}
+
 TEST_CASE("of two ranks the slower is named as such") {
   Example run(2);
   run.add("gemm", "f64", 1e9, {1.0, 1.5});
