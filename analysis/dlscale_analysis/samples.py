@@ -42,6 +42,11 @@ class Samples:
             "layer_flops", len(self.layer_names)
         )  # FLOP per repetition and rank
         self.layer_bytes = self._vector("layer_bytes", len(self.layer_names))  # B likewise
+        self.bucket_bytes = (  # B of each gradient bucket
+            group["bucket_bytes"][()].astype(float)
+            if group is not None and "bucket_bytes" in group
+            else np.empty(0)
+        )
         self.epoch_names = self._names("epoch_names")
         self.epoch_units = self._names("epoch_units")
         self.epoch_descriptions = self._names("epoch_descriptions")
@@ -79,6 +84,19 @@ class Samples:
     def layers(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, layer] in seconds, in the order of `layer_names`."""
         return self._read_wide("layers", rows, columns)
+
+    def buckets(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """float64 [sample, participant, bucket, 3]: when a gradient bucket was ready, when its reduction was entered and
+        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none."""
+        values = self._read_wide("buckets", rows, columns)
+        return values if values.ndim == 4 else np.full(values.shape[:2] + (0, 3), np.nan)
+
+    def partners(self) -> np.ndarray:
+        """int [round, participant]: world rank of the partner in each round, −1 where a rank had none. No round where
+        the case has no such table."""
+        if self._group is None or "partners" not in self._group:
+            return np.full((0, self.participants), -1)
+        return self._group["partners"][:, : self.participants].astype(int)
 
     def epochs(self) -> np.ndarray:
         """float64 [epoch, participant, column] in `epoch_units`, in the order of `epoch_names`; row i is measured

@@ -11,7 +11,7 @@ import pandas as pd
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 IMAGES = "images/s"
-RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "images": IMAGES, "time": "s"}
+RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "images": IMAGES, "bus": "B/s", "time": "s"}
 MISSING = "–"
 
 
