@@ -15,6 +15,7 @@ from markupsafe import Markup
 from . import figures, timeline, units
 from .net_html import nets_section
 from .overview import Overview, harness_shares
+from .scale_html import scaling_section
 from .summary import target_interval
 
 SLOWEST = 20  # ranks listed per run
@@ -41,7 +42,9 @@ def write_html(path: str, views: List[Overview]) -> int:
         plural=units.plural,
         gib=units.gibibytes,
     )
-    sheets = ["report.css"] + (["nets.css"] if any(view.nets for view in views) else [])
+    nets, scaling = (any(getattr(view, name) for view in views) for name in ("nets", "scaling"))
+    sheets = ["report.css"] + (["nets.css"] if nets or scaling else [])
+    sheets += ["scaling.css"] if scaling else []
     text = environment.get_template("report.html.j2").render(
         style=Markup("".join((here / sheet).read_text(encoding="utf-8") for sheet in sheets)),
         span=units.span,
@@ -79,6 +82,7 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
             if text
         ],
         "nets": nets_section(view),
+        "scaling": scaling_section(view),
         "strips": Markup(figures.rank_strips(view)),
         "many": len(run.ranks) > figures.MANY_RANKS,
         "slowest": slowest_rows(view),

@@ -13,6 +13,8 @@ from .casestats import CaseStats, read_cases
 from .load import Run
 from .nets import Nets, look_at_nets
 from .places import crowded_ranks, oversubscribed, unbound_hosts, writer_alive
+from .scale_notes import largest_losses
+from .scaling import Scaling, look_at_scaling
 from .slow import SlowHost, SlowRank, find, slow_hosts, slow_ranks
 from .summary import summarise, target_interval
 from .units import percent, plural, quantity, span
@@ -42,6 +44,7 @@ class Overview:
     slow: List[SlowRank]
     hosts: List[SlowHost]  # those all of whose ranks are slow
     nets: Nets = field(default_factory=Nets)
+    scaling: Scaling = field(default_factory=Scaling)
     warnings: List[str] = field(default_factory=list)
     verdict: str = ""
     level: str = "good"
@@ -66,7 +69,14 @@ def look(run: Run) -> Overview:
     findings = find(run, stats)
     slow = slow_ranks(run, stats, findings)
     view = Overview(
-        run, stats, cases, findings, slow, slow_hosts(run, slow), look_at_nets(run, stats, cases)
+        run,
+        stats,
+        cases,
+        findings,
+        slow,
+        slow_hosts(run, slow),
+        look_at_nets(run, stats, cases),
+        look_at_scaling(run, stats, cases),
     )
     view.warnings = _warnings(view)
     view.verdict, view.level = _verdict(view)
@@ -122,6 +132,7 @@ def _tiles(view: Overview) -> List[Tile]:
     )
     for title, workload in headlines:
         tiles += [_rate_tile(view, title, row) for row in _headline(cases, workload)]
+    tiles += _scaling_tiles(view)
     shared = cases[np.isfinite(cases["sharing"])]
     if len(shared):
         row = shared.loc[shared["sharing"].idxmin()]
@@ -157,13 +168,41 @@ def _tiles(view: Overview) -> List[Tile]:
     return tiles
 
 
+def _scaling_tiles(view: Overview) -> List[Tile]:
+    """Efficiency at the most ranks with its two largest losses; the worst pair."""
+    tiles = []
+    for entry in view.scaling.headline[:2]:
+        curve, last = entry.curve, entry.curve.last
+        if last is curve.base or not np.isfinite(last.efficiency.median):
+            continue
+        lost = [largest_losses(ledger) for ledger in entry.ledgers if ledger.case == last.case]
+        low, high = last.efficiency.low, last.efficiency.high
+        ends = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+        tiles.append(
+            Tile(
+                f"Efficiency, {curve.workload} p = {last.p}" + (", oversubscribed" if curve.crowded else ""),
+                f"{last.efficiency.median:.3f}",
+                f"{quantity(last.rate, curve.unit, 4)}{ends}, against {plural(curve.base.p, 'rank')}"
+                + "".join(f"; lost: {text}" for text in lost)
+                + f"; {curve.name}",
+            )
+        )
+    slow = [pairs for pairs in view.scaling.pairs if len(pairs.slow) or pairs.slow_ends]
+    if slow:
+        detail = (slow[0].slow_ends + slow[0].sentences)[0]
+        count = sum(len(pairs.slow) for pairs in slow)
+        tiles.append(Tile("Slow pairs", str(count), detail, "warn"))
+    return tiles
+
+
 def _headline(cases: pd.DataFrame, workload: str) -> List[pd.Series]:
     """For each dtype the completed case with the most work per time, all ranks at once where there is such a case."""
     rows = cases[
         (cases["workload"] == workload) & np.isfinite(cases["rate"]) & (cases["status"] != "failed")
     ]
-    if (rows["occupancy"] == "together").any():
-        rows = rows[rows["occupancy"] == "together"]
+    for column, wanted in (("distributed", False), ("occupancy", "together")):
+        if (rows[column] == wanted).any():
+            rows = rows[rows[column] == wanted]
     return [group.loc[group["rate"].idxmax()] for _, group in rows.groupby("dtype")][:2]
 
 

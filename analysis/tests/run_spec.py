@@ -40,6 +40,11 @@ class CaseSpec:
         default_factory=dict
     )  # column → values [epoch] or [epoch][participant]
     probes: Dict[str, float] = field(default_factory=dict)  # reading of every sample
+    bytes_sent: float = 0.0
+    participants: List[int] = field(default_factory=list)  # world ranks; empty: all
+    arrays: Dict[str, Any] = field(
+        default_factory=dict
+    )  # start, stop on the common clock and more, instead of invented ones (make_scaling.py)
 
 
 @dataclass
