@@ -16,6 +16,17 @@ from .sweeps import LIBRARY_BLOCK, BlockSweep
 from .units import MISSING, digits, percent, plural, quantity, span
 
 CROWDED = "Ranks share processors: these numbers say how the program behaves, not how the machine scales."
+CURVE = (
+    "E = T_b·(w_p/w_b)·(b/p)/T_p: time T of the slowest rank, work w over all ranks, b ranks in the baseline; [ ] from "
+    "block medians, by MOVER on logarithms. All points share the baseline's time: its error moves them together."
+)
+OWN = (
+    "own: rate per rank against ranks that do the same share by themselves at the same time (parallel = none)."
+)
+LEDGER = (
+    "Points of efficiency lost, 100·loss/T; they and E add up to 100 exactly. Means over ranks and over the "
+    "samples that all ranks have: E differs a little from the curve's, which is made of medians."
+)
 TERM_HEADS: Dict[str, str] = {
     "granularity": "gran.",
     "sharing": "shar.",
@@ -42,17 +53,9 @@ def ratio(value: Interval, places: int = 3) -> str:
 
 def of_curve(curve: Curve) -> List[str]:
     """Under the table of a curve."""
-    base = curve.base
-    texts = [
-        f"Baseline: {curve.base_text}. E = T_{base.p}·(w_p/w_{base.p})·({base.p}/p)/T_p with the work w over all "
-        "ranks and the time T of the slowest rank; [ ] from block medians, by MOVER on logarithms. All points "
-        "share the baseline's time: its error moves them together."
-    ]
+    texts = [f"Baseline: {curve.base_text}.", CURVE]
     if any(math.isfinite(point.independent.median) for point in curve.points):
-        texts.append(
-            "own: rate per rank against ranks that do the same share by themselves at the same time "
-            "(parallel = none)."
-        )
+        texts.append(OWN)
     texts += [CROWDED] if curve.crowded else []
     return texts + [note[0].upper() + note[1:] + "." for note in curve.notes]
 
@@ -65,10 +68,7 @@ def efficiency_cell(point: Point, curve: Curve) -> str:
 
 def of_ledgers(view: CurveView) -> List[str]:
     """Under the table of ledgers: each note once, with the ranks it is about."""
-    texts = [
-        "Points of efficiency lost, 100·loss/T; they and E add up to 100 exactly. Means over ranks and over the "
-        "samples that all ranks have: E differs a little from the curve's, which is made of medians."
-    ]
+    texts = [LEDGER]
     if any(len(term.names) > 1 for ledger in view.ledgers for term in ledger.terms):
         texts.append(f"{JOINED}: not to be told apart, in the next column.")
     by_note: Dict[str, List[int]] = {}
@@ -128,13 +128,17 @@ BATCHED = (
 )
 
 
+PAIRS = (
+    "Bandwidth each way while both exchange and all other pairs as well; time of the slower of the two, median over "
+    "samples. Slow: beyond 3 % and five scaled MADs of the pairs of its kind (inside a node, between nodes), of "
+    f"which there must be {FEWEST}."
+)
+GENERAL = {CROWDED, CURVE, OWN, LEDGER, BUS, BATCHED, PAIRS}  # said once
+
+
 def of_pairs(pairs: Pairs) -> List[str]:
     table = pairs.table
-    texts = [
-        "Bandwidth each way while both exchange and all other pairs as well; time of the slower of the two, median "
-        "over samples. Slow: beyond 3 % and five scaled MADs of the pairs of its kind (inside a node, between nodes)"
-        f", of which there must be {FEWEST}."
-    ]
+    texts = [PAIRS]
     if pairs.idle:
         texts.append(f"{plural(len(pairs.idle), 'rank')} without a partner in some round.")
     possible = len(pairs.ranks) * (len(pairs.ranks) - 1) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,12 @@ def sections(scaling: Scaling) -> List[Section]:
         found.append(pdgemm_section(scaling))
     if len(scaling.bus):
         found += [bus_section(name, rows) for name, rows in bus_groups(scaling.bus)]
-    return found + [pairs_section(pairs) for pairs in scaling.pairs]
+    found += [pairs_section(pairs) for pairs in scaling.pairs]
+    said: Set[str] = set()
+    for section in found:  # what holds for all tables of a kind stands under the first
+        section.notes = [text for text in section.notes if text not in said]
+        said |= notes.GENERAL & set(section.notes)
+    return found
 
 
 def curve_section(view: CurveView) -> Section:
