@@ -94,7 +94,7 @@ def byte_count(count: Any) -> str:
     if not isinstance(count, (int, float)) or not math.isfinite(count):
         return str(count)
     for factor, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if count >= factor and count % (factor // 8) == 0:
+        if factor <= count < 1024 * factor and count % (factor // 8) == 0:
             return f"{count / factor:g} {name}"
     return f"{count:.0f} B" if count < 1024 else quantity(float(count), "B")
 
