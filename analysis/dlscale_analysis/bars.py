@@ -2,7 +2,7 @@
 """What the samples of a case are made of, as means over ranks and samples (medians don't add).
 
 Of every sample that all participants have: wall time T on the common clock, own duration d, time M blocked in
-communication, and of it the time W until the last rank had arrived. Seconds per repetition.
+communication, and of it the time W until the last rank had arrived; and how far apart the ranks' starts lie. Seconds per repetition.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .stats import Interval, mean_interval
 BLOCKED_PARTS = ("reduce", "mpi")  # parts that are time blocked in communication
 ALL_COMMUNICATION = ("collective", "pairwise")  # workloads that do nothing else
 READY, ENTER, DONE = 0, 1, 2  # columns of `buckets`
-QUANTITIES = ("wall", "own", "blocked", "waiting", "least_blocked")
+QUANTITIES = ("wall", "own", "blocked", "waiting", "least_blocked", "arrival")
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Bars:
     block: np.ndarray  # [s]
     values: Dict[str, np.ndarray]  # QUANTITIES → [s]
     rank_s: Dict[str, np.ndarray]  # "own", "blocked", "waiting" → [p] means over the samples
+    last: np.ndarray  # [p] share of the samples in which the rank arrived last; NaN where that is not known
     part_names: List[str]
     rank_parts_s: np.ndarray  # [part, p]
     part_block_s: np.ndarray  # [part, block] mean over ranks and the block's samples
@@ -100,6 +101,7 @@ def read_bars(run: Run, case: pd.Series) -> Optional[Bars]:
         block,
         {name: np.concatenate([piece[name] for piece in pieces]) for name in QUANTITIES},
         {name: over_samples(name) for name in ("own", "blocked", "waiting")},
+        over_samples("last"),
         samples.part_names,
         over_samples("parts").T,
         np.array([parts[block == number].mean(axis=0) for number in np.unique(block)]).T,
@@ -131,9 +133,11 @@ def _piece(samples: Samples, rows: slice, shift, workload: str) -> Dict[str, np.
     return {
         "block": samples.block[rows][whole],
         "wall": wall / repeats,
+        "arrival": late.max(axis=1, initial=0.0) / repeats,
         **{name: values.mean(axis=1) for name, values in mean.items()},
         "least_blocked": (blocked / each).min(axis=1, initial=np.inf),
         **{"rank_" + name: _over_samples(values) for name, values in mean.items()},
+        "rank_last": _last(waiting),
         "parts": (parts / each[:, :, None]).mean(axis=1),
         "rank_parts": _over_samples(parts / each[:, :, None]),
     }
@@ -141,6 +145,13 @@ def _piece(samples: Samples, rows: slice, shift, workload: str) -> Dict[str, np.
 
 def _over_samples(values: np.ndarray) -> np.ndarray:
     return values.mean(axis=0) if len(values) else values.sum(axis=0)
+
+
+def _last(waiting: np.ndarray) -> np.ndarray:
+    """[p] share of samples in which the rank was the last to arrive: the one that waited least."""
+    if not len(waiting) or np.isnan(waiting).any():
+        return np.full(waiting.shape[1], np.nan)
+    return np.bincount(waiting.argmin(axis=1), minlength=waiting.shape[1]) / len(waiting)
 
 
 def _blocked(samples: Samples, parts: np.ndarray, own: np.ndarray, workload: str) -> np.ndarray:

@@ -248,6 +248,8 @@ def own_share(
     and keys but for those of data parallelism, and as many images per rank. "together" needs as many ranks per node
     at work; where one rank per node works, alone is together."""
     share = float(case["items"]) / max(1, int(case["ranks"]))
+    if not share > 0:
+        return None
     per_node = busiest_node(run, case)
     fitting = []
     for _, other in run.cases.iterrows():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from .bars import read_bars
 from .casestats import CaseStats
 from .efficiency import usable
 from .load import Run
-from .samples import PIECE
 from .stats import scaled_mad
 from .units import plural, quantity
 
@@ -36,12 +35,14 @@ BUS_COLUMNS = [
     "busbw",
     "busbw_low",
     "busbw_high",
-    "waiting_s",
+    "arrival_s",
     "transfer_s",
-    "skew_s",
+    "roof_s",
+    "roof_share",
 ]
 PAIR_COLUMNS = ["case", "a", "b", "host_a", "host_b", "same_node", "rounds", "seconds", "bandwidth", "excess", "slow"]
 LEAST_EFFECT, MADS = 0.03, 5.0  # a pair is slow beyond both, against pairs of its kind
+SMALL = 1024  # B: up to it the time of a pair is latency
 FEWEST = 4  # pairs of a kind, below which none can stand out
 
 
@@ -72,18 +73,21 @@ class Pairs:
         ]
 
 
-def bus_table(run: Run, stats: Dict[int, CaseStats]) -> pd.DataFrame:
-    """A row per collective: algbw = bytes / t, busbw = bytes over the network per rank / t."""
+def bus_table(run: Run, stats: Dict[int, CaseStats], pairs: Sequence["Pairs"] = ()) -> pd.DataFrame:
+    """A row per collective: algbw = bytes / t, busbw = bytes over the network per rank / t; of the wall time, how far
+    apart the starts lie and the transfer after it; and the least time by what pairs of ranks reach."""
     rows = []
     for _, case in run.cases[run.cases["workload"] == "collective"].iterrows():
         found = stats.get(int(case["id"]))
         if found is None or not found.time.count or not usable(case):
             continue
         params, time = case["params"], found.time
-        size = float(params.get("bytes", math.nan))
+        size = float(case["results"].get("message_bytes", params.get("bytes", math.nan)))
         bus = float(case["bytes_sent"]) / max(1, int(case["ranks"]))
         bars = read_bars(run, case)
-        waiting = bars.mean("waiting") if bars is not None else math.nan
+        arrival = bars.mean("arrival") if bars is not None else math.nan
+        transfer = bars.mean("wall") - arrival if bars is not None else math.nan
+        roof = pair_roof(run, case, bus, pairs)
         rows.append(
             {
                 "case": found.id,
@@ -103,12 +107,32 @@ def bus_table(run: Run, stats: Dict[int, CaseStats]) -> pd.DataFrame:
                 "busbw": bus / time.median if bus > 0 else math.nan,
                 "busbw_low": bus / time.high if bus > 0 else math.nan,
                 "busbw_high": bus / time.low if bus > 0 else math.nan,
-                "waiting_s": waiting,
-                "transfer_s": bars.mean("own") - waiting if bars is not None else math.nan,
-                "skew_s": bars.mean("wall") - bars.mean("own") if bars is not None else math.nan,
+                "arrival_s": arrival,
+                "transfer_s": transfer,
+                "roof_s": roof,
+                "roof_share": roof / transfer if transfer > 0 else math.nan,
             }
         )
     return pd.DataFrame(rows, columns=BUS_COLUMNS)
+
+
+def pair_roof(run: Run, case: pd.Series, bus: float, pairs: Sequence["Pairs"]) -> float:
+    """Bus bytes / bandwidth of the median pair + its latency, from pairs of the same launch, those of the same ranks
+    and placement where there are such; NaN without."""
+
+    def place(entry: Pairs) -> tuple:
+        other = run.case(entry.case)
+        return other["ranks"] == case["ranks"], other["placement"] == case["placement"]
+
+    known = [entry for entry in pairs if run.case(entry.case)["launch"] == case["launch"]]
+    if not known or not bus > 0:
+        return math.nan
+    best = max(place(entry) for entry in known)
+    known = [entry for entry in known if place(entry) == best]
+    large = max(known, key=lambda entry: entry.bytes)
+    small = min(known, key=lambda entry: entry.bytes)
+    latency = float(small.table["seconds"].median()) if small.bytes <= SMALL else 0.0
+    return bus / float(large.table["bandwidth"].median()) + latency
 
 
 def bus_groups(table: pd.DataFrame) -> List[Tuple[str, pd.DataFrame]]:
@@ -154,27 +178,19 @@ def _pairs(run: Run, case: pd.Series, label: str):  # type: ignore[no-untyped-de
     hosts = run.hosts(int(case["launch"]))
     host = np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object)
     column = {int(rank): index for index, rank in enumerate(samples.ranks)}
-    medians = np.full((rounds, samples.participants), np.nan)
-    step = max(1, PIECE // max(1, samples.rows * max(1, len(samples.layer_names))))
-    for first in range(0, samples.participants, step):
-        columns = slice(first, first + step)
-        seconds = samples.seconds(columns=columns, measured=True)
-        times = samples.layers(columns=columns)[:, :, :rounds] / samples.repeats[:, None, None]
-        times = np.where(np.isfinite(seconds)[:, :, None], times, np.nan)
-        good = np.isfinite(times).any(axis=0)
-        times = times[:, good]
-        part = np.full(good.shape, np.nan)
-        part[good] = np.nanmedian(times, axis=0) if times.size else np.nan
-        medians[:, columns] = part.T
+    seconds = samples.seconds(measured=True)
+    times = samples.layers()[:, :, :rounds] / samples.repeats[:, None, None]
+    times = np.where(np.isfinite(seconds)[:, :, None], times, np.nan)
     met: Dict[Tuple[int, int], List[float]] = {}
     for number in range(rounds):
         for index, partner in enumerate(partners[number]):
-            own = int(samples.ranks[index])
-            if partner <= own or int(partner) not in column:
+            own, other = int(samples.ranks[index]), column.get(int(partner))
+            if partner <= own or other is None:
                 continue
-            both = (medians[number, index], medians[number, column[int(partner)]])
-            if np.isfinite(both).all():
-                met.setdefault((own, int(partner)), []).append(float(max(both)))
+            # Who comes first waits for the other: the smaller of the two times is the exchange itself.
+            both = np.minimum(times[:, index, number], times[:, other, number])
+            if np.isfinite(both).any():
+                met.setdefault((own, int(partner)), []).append(float(np.nanmedian(both)))
     rows = []
     for (a, b), times in sorted(met.items()):
         seconds = float(np.median(times))

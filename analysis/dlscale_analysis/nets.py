@@ -122,7 +122,8 @@ def look_at_nets(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) -> 
             rows.append(_net_row(run, stats, case, summary.loc[number]))
         label = labels[number] if passed(case) else f"{labels[number]} (failed)"
         parts = read_parts(run.samples(number), label)
-        layers = read_roofline(run, stats, case, label)
+        # Rounds of a pairwise case are no layers: nothing is computed in them.
+        layers = read_roofline(run, stats, case, label) if case["workload"] != "pairwise" else None
         epochs = read_epochs(run, case, label)
         nets.parts += [parts] if parts else []
         nets.layers += [layers] if layers else []

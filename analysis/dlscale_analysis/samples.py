@@ -77,6 +77,12 @@ class Samples:
         """float64 [sample, participant, probe] in `probe_units`, in the order of `probe_names`."""
         return self._read_wide("probes", rows, columns)
 
+    def buckets(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """float64 [sample, participant, bucket, 3]: when a gradient bucket was ready, when its reduction was entered and
+        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none."""
+        values = self._read_wide("buckets", rows, columns)
+        return values if values.ndim == 4 else np.full(values.shape[:2] + (0, 3), np.nan)
+
     def parts(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, part] in seconds, in the order of `part_names`."""
         return self._read_wide("parts", rows, columns)
@@ -85,18 +91,11 @@ class Samples:
         """float64 [sample, participant, layer] in seconds, in the order of `layer_names`."""
         return self._read_wide("layers", rows, columns)
 
-    def buckets(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
-        """float64 [sample, participant, bucket, 3]: when a gradient bucket was ready, when its reduction was entered and
-        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none."""
-        values = self._read_wide("buckets", rows, columns)
-        return values if values.ndim == 4 else np.full(values.shape[:2] + (0, 3), np.nan)
-
     def partners(self) -> np.ndarray:
-        """int [round, participant]: world rank of the partner in each round, −1 where a rank had none. No round where
-        the case has no such table."""
+        """int32 [round, participant]: world rank of the partner, −1 = none. Without rows where the case has none."""
         if self._group is None or "partners" not in self._group:
-            return np.full((0, self.participants), -1)
-        return self._group["partners"][:, : self.participants].astype(int)
+            return np.full((0, self.participants), -1, dtype=np.int32)
+        return self._group["partners"][:, : self.participants].astype(np.int32)
 
     def epochs(self) -> np.ndarray:
         """float64 [epoch, participant, column] in `epoch_units`, in the order of `epoch_names`; row i is measured

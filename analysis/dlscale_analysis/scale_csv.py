@@ -69,6 +69,8 @@ OVERLAP_COLUMNS = [
     "exposed_low_s",
     "exposed_high_s",
     "hidden",
+    "hidden_low",
+    "hidden_high",
     "slowdown",
 ]
 RANK_COLUMNS = ["case", "label", "rank", "host", "own_s", "blocked_s", "waiting_s", "local_s"]
@@ -123,7 +125,7 @@ def _overlaps(view: Any) -> Iterator[pd.DataFrame]:
                 *(row.case, entry.name, entry.p, row.overlap, row.time.median, entry.without_case),
                 *(entry.without.median, entry.alone_s),
                 *(row.exposed.median, row.exposed.low, row.exposed.high),
-                row.hidden,
+                *(row.hidden, row.hidden_low, row.hidden_high),
                 row.slowdown.median - 1 if np.isfinite(row.slowdown.median) else np.nan,
             )
             for row in entry.rows

@@ -129,8 +129,8 @@ BATCHED = (
 
 
 PAIRS = (
-    "Bandwidth each way while both exchange and all other pairs as well; time of the slower of the two, median over "
-    "samples. Slow: beyond 3 % and five scaled MADs of the pairs of its kind (inside a node, between nodes), of "
+    "Bandwidth each way while all pairs of a round exchange; the smaller of the two ranks' times, in which neither waits "
+    "for the other, median over samples. Slow: beyond 3 % and five scaled MADs of the pairs of its kind (inside a node, between nodes), of "
     f"which there must be {FEWEST}."
 )
 GENERAL = {CROWDED, CURVE, OWN, LEDGER, BUS, BATCHED, PAIRS}  # said once

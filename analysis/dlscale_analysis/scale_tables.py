@@ -156,7 +156,7 @@ def bus_section(name: str, rows: pd.DataFrame) -> Section:
         texts.append(f"p = {', '.join(map(str, left_out))}: --csv.")
     texts = [text for text in texts if text]
     detail = "busbw" if brief else ""
-    return Section("bus", f"Collective: {name}", detail, heads, table, best_bus(rows), texts, rows)
+    return Section("bus", f"Collective: {name}", detail, heads, table, best_bus(rows) + roof_note(rows), texts, rows)
 
 
 def best_bus(rows: pd.DataFrame) -> List[str]:
@@ -177,17 +177,28 @@ def best_bus(rows: pd.DataFrame) -> List[str]:
 
 
 def arrival_note(rows: pd.DataFrame) -> str:
-    """How much of isolated times is waiting for the last rank to arrive."""
-    own = rows[(rows["mode"] == "isolated") & np.isfinite(rows["waiting_s"])]
+    """How much of isolated times is the ranks' arrival."""
+    own = rows[(rows["mode"] == "isolated") & np.isfinite(rows["arrival_s"])]
     if own.empty:
         return ""
-    whole = own["waiting_s"] + own["transfer_s"]
-    worst = own.loc[(own["waiting_s"] / whole).idxmax()]
-    share = worst["waiting_s"] / (worst["waiting_s"] + worst["transfer_s"])
+    shares = own["arrival_s"] / (own["arrival_s"] + own["transfer_s"])
+    worst = own.loc[shares.idxmax()]
     return (
-        f"Waiting for the last rank to arrive is at most {percent(share, 1)} of an isolated time "
+        f"Of isolated times, ranks that arrive one after the other take at most {percent(shares.max(), 1)} "
         f"({byte_count(worst['bytes'])}, p = {worst['ranks']})."
     )
+
+
+def roof_note(rows: pd.DataFrame) -> List[str]:
+    """Per number of ranks, what the largest message reaches of what pairs allow."""
+    texts = []
+    for ranks, group in rows[np.isfinite(rows["roof_share"])].groupby("ranks"):
+        row = group.loc[group["bytes"].idxmax()]
+        texts.append(
+            f"p = {ranks}: {byte_count(row['bytes'])} takes {quantity(row['transfer_s'], 's')} after the last rank has "
+            f"come, {percent(row['roof_share'])} of it by what the median pair allows ({quantity(row['roof_s'], 's')})"
+        )
+    return texts
 
 
 def pairs_section(pairs: Pairs) -> Section:
@@ -211,22 +222,26 @@ def pairs_section(pairs: Pairs) -> Section:
 
 def pdgemm_section(scaling: Scaling) -> Section:
     rows = []
+    costs = scaling.pdgemm["library_block_costs"].notna().any()
     for row in scaling.pdgemm.itertuples():
         shares = [percent(getattr(row, name) / row.step_s, 1) for name in ("blas", "pack", "mpi")]
         block = str(row.logical_block) if row.logical_block > 0 else "?"
         name = row.label.replace(f"logical_block={block} ", "").replace("pdgemm ", "", 1)
         rate = quantity(row.rate, "FLOP/s", 4)
-        rows.append([str(row.case), name, block, quantity(row.median_s, "s"), rate, *shares])
+        cells = [str(row.case), name, block, quantity(row.median_s, "s"), rate, *shares]
+        cost = row.library_block_costs
+        rows.append(cells + ([f"{cost:.2f}" if cost == cost else ""] if costs else []))
     return Section(
         "pdgemm",
         "Distributed products",
         "",
-        ["#", "case", "block", "time", "rate", "BLAS", "pack", "MPI"],
+        ["#", "case", "block", "time", "rate", "BLAS", "pack", "MPI"] + (["own"] if costs else []),
         rows,
         [notes.of_sweep(sweep) for sweep in scaling.sweeps],
         [
             "rate: of all ranks together; block: the library's logical block; shares of the mean time: inside BLAS, "
             "the library's other local work, inside MPI."
+            + (" own: time with the library's own block / time, in pairs after the check." if costs else "")
         ],
         scaling,
     )

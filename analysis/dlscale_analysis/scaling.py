@@ -19,6 +19,9 @@ from .overlap import Overlap, overlaps
 from .sweeps import PDGEMM_COLUMNS, BlockSweep, block_sweeps, pdgemm_table
 
 
+MOST_PARTS = 12  # cases whose parts are shown rank by rank
+
+
 @dataclass
 class CurveView:
     """A curve with the ledgers of its points."""
@@ -77,11 +80,12 @@ def look_at_scaling(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) 
         return Scaling()
     labels = {int(case): str(label) for case, label in zip(cases["case"], cases["label"])}
     views = [CurveView(curve, *read_ledgers(run, stats, curve, labels)) for curve in curves(run, stats)]
+    pairs = read_pairs(run, stats, labels)
     return Scaling(
         views,
         overlaps(run, stats, labels),
-        bus_table(run, stats),
-        read_pairs(run, stats, labels),
+        bus_table(run, stats, pairs),
+        pairs,
         pdgemm_table(run, stats, labels),
         block_sweeps(run, stats, labels),
         _rank_parts(run, stats, views, labels),
@@ -91,16 +95,18 @@ def look_at_scaling(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) 
 def _rank_parts(
     run: Run, stats: Dict[int, CaseStats], views: List[CurveView], labels: Dict[int, str]
 ) -> List[RankParts]:
-    """Of each curve the case with the most ranks; cases of no curve each by itself."""
-    in_curve = {point.case for view in views for point in view.curve.points}
+    """Of each curve the case with the most ranks; without curves the distributed cases that have parts."""
     wanted = {view.curve.last.case for view in views}
-    found = []
+    found: List[RankParts] = []
     for _, case in run.cases.iterrows():
         number = int(case["id"])
-        alone = number in stats and number not in in_curve and is_distributed(case)
-        if not (number in wanted or alone) or int(case["ranks"]) < 2 or not usable(case):
-            continue
-        if case["workload"] in ("collective", "pairwise") or not run.samples(number).part_names:
+        if (
+            not (number in wanted if wanted else number in stats and is_distributed(case))
+            or int(case["ranks"]) < 2
+            or not usable(case)
+            or not run.samples(number).part_names
+            or len(found) == MOST_PARTS
+        ):
             continue
         bars = read_bars(run, case)
         if bars is not None and np.isfinite(bars.rank_parts_s).all():

@@ -35,6 +35,7 @@ PDGEMM_COLUMNS = [
     "pack",
     "mpi",
     "step_s",
+    "library_block_costs",
 ]
 
 
@@ -114,6 +115,7 @@ def pdgemm_table(run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str]) 
                 "rate_low": flops / found.time.high,
                 "rate_high": flops / found.time.low,
                 "step_s": bars.mean("own") if bars is not None else math.nan,
+                "library_block_costs": results.get("library_block_costs", math.nan),
                 **parts,
             }
         )
