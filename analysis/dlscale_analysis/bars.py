@@ -17,7 +17,7 @@ import pandas as pd
 from .clocks import common_clock
 from .load import Run
 from .samples import MEASURED, PIECE, Samples
-from .stats import Interval, mean_interval
+from .stats import EMPTY, Interval, mean_interval
 
 BLOCKED_PARTS = ("reduce", "mpi")  # parts that are time blocked in communication
 ALL_COMMUNICATION = ("collective", "pairwise")  # workloads that do nothing else
@@ -35,7 +35,9 @@ class Bars:
     block: np.ndarray  # [s]
     values: Dict[str, np.ndarray]  # QUANTITIES → [s]
     rank_s: Dict[str, np.ndarray]  # "own", "blocked", "waiting" → [p] means over the samples
-    last: np.ndarray  # [p] share of the samples in which the rank arrived last; NaN where that is not known
+    last: (
+        np.ndarray
+    )  # [p] share of the samples in which the rank arrived last; NaN where that is not known
     part_names: List[str]
     rank_parts_s: np.ndarray  # [part, p]
     part_block_s: np.ndarray  # [part, block] mean over ranks and the block's samples
@@ -108,6 +110,28 @@ def read_bars(run: Run, case: pd.Series) -> Optional[Bars]:
         clock.error_s,
         notes,
     )
+
+
+def local_time(run: Run, case_id: int, ranks: np.ndarray) -> Interval:
+    """Mean over these ranks (over all, where none of them was measured) of the means of their samples; the interval
+    from the blocks' means."""
+    samples = run.samples(case_id)
+    seconds = samples.seconds(measured=True)
+    columns = np.isin(samples.ranks, ranks) & np.isfinite(seconds).any(axis=0)
+    if not columns.any():
+        columns = np.isfinite(seconds).any(axis=0)
+    if not columns.any():
+        return EMPTY
+    kept = seconds[:, columns]
+    numbers = [number for number in np.unique(samples.block) if number >= 0]
+    blocks = np.array(
+        [
+            np.nanmean(kept[samples.block == n])
+            for n in numbers
+            if np.isfinite(kept[samples.block == n]).any()
+        ]
+    )
+    return mean_interval(float(np.nanmean(kept, axis=0).mean()), blocks)
 
 
 def _piece(samples: Samples, rows: slice, shift, workload: str) -> Dict[str, np.ndarray]:  # type: ignore[no-untyped-def]

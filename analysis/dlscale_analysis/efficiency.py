@@ -22,11 +22,11 @@ from .casestats import CaseStats, is_distributed
 from .load import Run
 from .places import oversubscribed
 from .stats import EMPTY, Interval, mover_ratio, scaled
+from .twins import own_share, usable, useful_work
 from .units import IMAGES, plural, quantity, short
 
 ONE = Interval(1.0, math.nan, math.nan, 0, math.nan, 1.0, 1.0)  # by definition
 SIZES = ("batch", "global_batch", "m", "n", "k", "grid")  # may differ along a curve of one series
-STRATEGY = {"parallel", "overlap", "communicate", "bucket_bytes", "scaling", "check_replicas"}
 
 
 @dataclass
@@ -86,19 +86,6 @@ class Curve:
         base = self.base
         rate = quantity(base.rate, self.unit, 4)
         return f"{plural(base.p, 'rank')} (case {base.case}, {rate}, {quantity(base.time.median, 's')})"
-
-
-def useful_work(case: pd.Series) -> float:
-    """Images where they are counted, else FLOP; NaN for what has neither."""
-    for name in ("items", "flops"):
-        if float(case[name]) > 0:
-            return float(case[name])
-    return math.nan
-
-
-def usable(case: pd.Series) -> bool:
-    """Has it a time that means something?"""
-    return bool(case["status"] not in ("failed", "skipped") and case["check_passed"] != 0)
 
 
 def curves(run: Run, stats: Dict[int, CaseStats]) -> List[Curve]:
@@ -241,60 +228,6 @@ def _independent(run: Run, point: Point, stats: Dict[int, CaseStats]) -> None:
         point.independent_case = partner
 
 
-def own_share(
-    run: Run, stats: Dict[int, CaseStats], case: pd.Series, occupancy: str
-) -> Optional[int]:
-    """The case in which ranks do by themselves what a participant of `case` does: same launch, workload, type, threads
-    and keys but for those of data parallelism, and as many images per rank. "together" needs as many ranks per node
-    at work; where one rank per node works, alone is together."""
-    share = float(case["items"]) / max(1, int(case["ranks"]))
-    if not share > 0:
-        return None
-    per_node = busiest_node(run, case)
-    fitting = []
-    for _, other in run.cases.iterrows():
-        number = int(other["id"])
-        if (
-            is_distributed(other)
-            or number not in stats
-            or not stats[number].time.count
-            or not usable(other)
-            or any(
-                other[name] != case[name]
-                for name in ("launch", "workload", "variant", "device", "dtype", "threads")
-            )
-            or not math.isclose(float(other["items"]), share, rel_tol=1e-9)
-            or not same_but_for(case, other, STRATEGY | {"batch", "global_batch", "occupancy"})
-        ):
-            continue
-        at_once = 1 if other["occupancy"] == "alone" else busiest_node(run, other)
-        if other["occupancy"] not in ("alone", "together", ""):
-            at_once = int(other["occupancy"]) if str(other["occupancy"]).isdigit() else 0
-        wanted = 1 if occupancy == "alone" else per_node
-        if at_once == wanted:
-            fitting.append((other["occupancy"] != occupancy, number))
-    return min(fitting)[1] if fitting else None
-
-
-def same_but_for(first: pd.Series, second: pd.Series, without: set) -> bool:
-    """Equal keys but for those in `without`; a key that only one of them has differs."""
-
-    def kept(case: pd.Series) -> dict:
-        return {name: value for name, value in case["params"].items() if name not in without}
-
-    return kept(first) == kept(second)
-
-
-def busiest_node(run: Run, case: pd.Series) -> int:
-    """The most participants on one host."""
-    hosts = run.hosts(int(case["launch"]))
-    counts: Dict[str, int] = {}
-    for rank in run.samples(int(case["id"])).ranks:
-        host = str(hosts.get(rank, "?"))
-        counts[host] = counts.get(host, 0) + 1
-    return max(counts.values(), default=0)
-
-
 def _named(run: Run, found: List[Curve]) -> List[Curve]:
     """A short name per curve: what its cases have in common, and those keys by which the curves differ."""
     params = [dict(run.case(curve.base.case)["params"]) for curve in found]
@@ -310,9 +243,7 @@ def _named(run: Run, found: List[Curve]) -> List[Curve]:
         words = [curve.workload]
         words += [str(own["model"])] if "model" in own else []
         words += [short(own[key]) for key in ("m", "n", "k") if key in own and "model" not in own][:1]
-        words += [
-            f"{key}={short(own[key])}" for key in differing if key not in ("model", "m", "n", "k")
-        ]
+        words += [f"{key}={short(own[key])}" for key in differing if key not in ("model", "m", "n", "k")]
         words += [str(case["dtype"])] if case["dtype"] else []
         words += [curve.scaling] if curve.scaling else []
         placements = {rival.placement for rival in found if rival.workload == curve.workload}

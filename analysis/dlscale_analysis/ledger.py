@@ -18,11 +18,12 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import pandas as pd
 
-from .bars import Bars, read_bars
+from .bars import Bars, local_time, read_bars
 from .casestats import CaseStats
-from .efficiency import STRATEGY, Curve, Point, own_share, same_but_for, useful_work, usable
+from .efficiency import Curve, Point
 from .load import Run
-from .stats import EMPTY, Interval, mean_interval, mover_difference, scaled
+from .stats import EMPTY, Interval, mover_difference, scaled
+from .twins import own_share, without_communication
 from .units import percent, quantity
 
 TERMS: Dict[str, str] = {
@@ -271,46 +272,6 @@ def _imbalance(bars: Bars, ledger: Ledger) -> None:
             f"persistent imbalance: rank {ledger.imbalance_rank} ({ledger.imbalance_host}) works "
             f"{quantity(ledger.imbalance_s, 's')} longer than the mean rank ({share} of the time)"
         )
-
-
-def local_time(run: Run, case_id: int, ranks: np.ndarray) -> Interval:
-    """Mean over these ranks (over all, where none of them was measured) of the means of their samples; the interval
-    from the blocks' means."""
-    samples = run.samples(case_id)
-    seconds = samples.seconds(measured=True)
-    columns = np.isin(samples.ranks, ranks) & np.isfinite(seconds).any(axis=0)
-    if not columns.any():
-        columns = np.isfinite(seconds).any(axis=0)
-    if not columns.any():
-        return EMPTY
-    kept = seconds[:, columns]
-    numbers = [number for number in np.unique(samples.block) if number >= 0]
-    blocks = np.array(
-        [np.nanmean(kept[samples.block == n]) for n in numbers if np.isfinite(kept[samples.block == n]).any()]
-    )
-    return mean_interval(float(np.nanmean(kept, axis=0).mean()), blocks)
-
-
-def without_communication(
-    run: Run, stats: Dict[int, CaseStats], case: pd.Series
-) -> Optional[int]:
-    """The twin of `case` that reduces nothing (communicate = false)."""
-    for _, other in run.cases.iterrows():
-        if (
-            int(other["id"]) in stats
-            and other["params"].get("communicate") is False
-            and case["params"].get("communicate") is not False
-            and usable(other)
-            and all(
-                other[name] == case[name]
-                for name in ("launch", "workload", "variant", "device", "dtype", "threads", "ranks")
-            )
-            and other["placement"] == case["placement"]
-            and math.isclose(useful_work(other), useful_work(case), rel_tol=1e-9)
-            and same_but_for(case, other, STRATEGY)
-        ):
-            return int(other["id"])
-    return None
 
 
 def _close(

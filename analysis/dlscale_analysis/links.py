@@ -12,9 +12,9 @@ import pandas as pd
 
 from .bars import read_bars
 from .casestats import CaseStats
-from .efficiency import usable
 from .load import Run
 from .stats import scaled_mad
+from .twins import usable
 from .units import plural, quantity
 
 BUS_COLUMNS = [
@@ -40,7 +40,19 @@ BUS_COLUMNS = [
     "roof_s",
     "roof_share",
 ]
-PAIR_COLUMNS = ["case", "a", "b", "host_a", "host_b", "same_node", "rounds", "seconds", "bandwidth", "excess", "slow"]
+PAIR_COLUMNS = [
+    "case",
+    "a",
+    "b",
+    "host_a",
+    "host_b",
+    "same_node",
+    "rounds",
+    "seconds",
+    "bandwidth",
+    "excess",
+    "slow",
+]
 LEAST_EFFECT, MADS = 0.03, 5.0  # a pair is slow beyond both, against pairs of its kind
 SMALL = 1024  # B: up to it the time of a pair is latency
 FEWEST = 4  # pairs of a kind, below which none can stand out
@@ -57,7 +69,9 @@ class Pairs:
     hosts: np.ndarray
     table: pd.DataFrame  # PAIR_COLUMNS, a row per pair that met
     idle: List[int] = field(default_factory=list)  # ranks that had no partner in some round
-    slow_ends: List[str] = field(default_factory=list)  # sentences: ranks or hosts all of whose pairs are slow
+    slow_ends: List[str] = field(
+        default_factory=list
+    )  # sentences: ranks or hosts all of whose pairs are slow
 
     @property
     def slow(self) -> pd.DataFrame:
@@ -196,13 +210,22 @@ def _pairs(run: Run, case: pd.Series, label: str):  # type: ignore[no-untyped-de
         seconds = float(np.median(times))
         ends = str(host[column[a]]), str(host[column[b]])
         rows.append(
-            (int(case["id"]), a, b, *ends, ends[0] == ends[1], len(times), seconds, size / seconds, math.nan, False)
+            (
+                int(case["id"]),
+                a,
+                b,
+                *ends,
+                ends[0] == ends[1],
+                len(times),
+                seconds,
+                size / seconds,
+                math.nan,
+                False,
+            )
         )
     table = _judged(pd.DataFrame(rows, columns=PAIR_COLUMNS))
     idle = sorted({int(samples.ranks[i]) for i in np.flatnonzero((partners[:rounds] < 0).any(axis=0))})
-    return Pairs(
-        int(case["id"]), label, size, samples.ranks, host, table, idle, _slow_ends(table)
-    )
+    return Pairs(int(case["id"]), label, size, samples.ranks, host, table, idle, _slow_ends(table))
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:

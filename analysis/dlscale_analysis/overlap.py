@@ -16,10 +16,9 @@ import pandas as pd
 
 from .bars import Bars, read_bars
 from .casestats import CaseStats, is_distributed
-from .efficiency import usable
-from .ledger import without_communication
 from .load import Run
 from .stats import EMPTY, Interval, mover_difference, mover_ratio
+from .twins import usable, without_communication
 from .units import quantity
 
 SAME_BYTES = 0.01  # an all-reduce whose size is within this of the gradient's stands for it
@@ -123,9 +122,7 @@ def _row(
         blocked = quiet.values["blocked"] if quiet.has("blocked") else 0.0
         slowdown = mover_ratio(local, quiet.interval(quiet.values["own"] - blocked))
     shares = [1 - seconds / alone for seconds in (exposed.median, exposed.high, exposed.low)]
-    return OverlapRow(
-        int(case["id"]), str(case["params"]["overlap"]), time, exposed, *shares, slowdown
-    )
+    return OverlapRow(int(case["id"]), str(case["params"]["overlap"]), time, exposed, *shares, slowdown)
 
 
 def gradient_bytes(run: Run, case: pd.Series) -> float:
@@ -134,9 +131,7 @@ def gradient_bytes(run: Run, case: pd.Series) -> float:
     return float(sizes.sum()) if sizes.size else math.nan
 
 
-def communication_alone(
-    run: Run, stats: Dict[int, CaseStats], case: pd.Series
-) -> Tuple[float, str]:
+def communication_alone(run: Run, stats: Dict[int, CaseStats], case: pd.Series) -> Tuple[float, str]:
     """Time of an all-reduce of as many bytes on the same ranks in the same launch, and what it is."""
     wanted = gradient_bytes(run, case)
     best: Optional[Tuple[float, int]] = None

@@ -79,7 +79,8 @@ class Samples:
 
     def buckets(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, bucket, 3]: when a gradient bucket was ready, when its reduction was entered and
-        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none."""
+        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none.
+        """
         values = self._read_wide("buckets", rows, columns)
         return values if values.ndim == 4 else np.full(values.shape[:2] + (0, 3), np.nan)
 

@@ -74,9 +74,7 @@ def _efficiency_panel(drawing: Svg, curve: Curve, known: List[Point]) -> None:
     _lines(drawing, x, y, [(point, point.efficiency) for point in known], 0)
 
 
-def _lines(
-    drawing: Svg, x: Scale, y: Scale, pairs: List[Tuple[Point, Interval]], colour: int
-) -> None:
+def _lines(drawing: Svg, x: Scale, y: Scale, pairs: List[Tuple[Point, Interval]], colour: int) -> None:
     shift = 5 * colour  # so that whiskers don't cover each other
     line = [(x(point.p) + shift, y(value.median)) for point, value in pairs if not point.again]
     drawing.polyline(line, f"series s{colour}")

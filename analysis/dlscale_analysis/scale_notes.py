@@ -15,14 +15,14 @@ from .stats import Interval
 from .sweeps import LIBRARY_BLOCK, BlockSweep
 from .units import MISSING, digits, percent, plural, quantity, span
 
-CROWDED = "Ranks share processors: these numbers say how the program behaves, not how the machine scales."
+CROWDED = (
+    "Ranks share processors: these numbers say how the program behaves, not how the machine scales."
+)
 CURVE = (
     "E = T_b·(w_p/w_b)·(b/p)/T_p: time T of the slowest rank, work w over all ranks, b ranks in the baseline; [ ] from "
     "block medians, by MOVER on logarithms. All points share the baseline's time: its error moves them together."
 )
-OWN = (
-    "own: rate per rank against ranks that do the same share by themselves at the same time (parallel = none)."
-)
+OWN = "own: rate per rank against ranks that do the same share by themselves at the same time (parallel = none)."
 LEDGER = (
     "Points of efficiency lost, 100·loss/T; they and E add up to 100 exactly. Means over ranks and over the "
     "samples that all ranks have: E differs a little from the curve's, which is made of medians."

@@ -156,7 +156,9 @@ def bus_section(name: str, rows: pd.DataFrame) -> Section:
         texts.append(f"p = {', '.join(map(str, left_out))}: --csv.")
     texts = [text for text in texts if text]
     detail = "busbw" if brief else ""
-    return Section("bus", f"Collective: {name}", detail, heads, table, best_bus(rows) + roof_note(rows), texts, rows)
+    return Section(
+        "bus", f"Collective: {name}", detail, heads, table, best_bus(rows) + roof_note(rows), texts, rows
+    )
 
 
 def best_bus(rows: pd.DataFrame) -> List[str]:
@@ -241,7 +243,11 @@ def pdgemm_section(scaling: Scaling) -> Section:
         [
             "rate: of all ranks together; block: the library's logical block; shares of the mean time: inside BLAS, "
             "the library's other local work, inside MPI."
-            + (" own: time with the library's own block / time, in pairs after the check." if costs else "")
+            + (
+                " own: time with the library's own block / time, in pairs after the check."
+                if costs
+                else ""
+            )
         ],
         scaling,
     )

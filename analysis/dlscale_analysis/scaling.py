@@ -11,13 +11,13 @@ import pandas as pd
 
 from .bars import Bars, read_bars
 from .casestats import CaseStats, is_distributed
-from .efficiency import Curve, curves, usable
+from .efficiency import Curve, curves
 from .ledger import TERMS, Ledger, read_ledgers
 from .links import BUS_COLUMNS, Pairs, bus_table, read_pairs
 from .load import Run
 from .overlap import Overlap, overlaps
 from .sweeps import PDGEMM_COLUMNS, BlockSweep, block_sweeps, pdgemm_table
-
+from .twins import usable
 
 MOST_PARTS = 12  # cases whose parts are shown rank by rank
 
@@ -69,9 +69,7 @@ class Scaling:
     @property
     def headline(self) -> List[CurveView]:
         """The curves to name first: those that reach the most ranks, trainings before products."""
-        return sorted(
-            self.curves, key=lambda view: (-view.curve.last.p, view.curve.workload != "train")
-        )
+        return sorted(self.curves, key=lambda view: (-view.curve.last.p, view.curve.workload != "train"))
 
 
 def look_at_scaling(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) -> Scaling:

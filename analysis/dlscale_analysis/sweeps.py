@@ -12,9 +12,9 @@ import pandas as pd
 
 from .bars import read_bars
 from .casestats import CaseStats
-from .efficiency import usable
 from .load import Run
 from .stats import Interval, mover_ratio
+from .twins import usable
 
 LIBRARY_BLOCK = 32  # what ScaLAPACK's pilaenv_ answers unless a program says otherwise
 PDGEMM_COLUMNS = [

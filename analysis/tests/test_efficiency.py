@@ -10,14 +10,22 @@ import pytest
 from dlscale_analysis import load
 from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.efficiency import curves
-from dlscale_analysis.stats import Interval, mean_interval, median_interval, mover_difference, mover_ratio
+from dlscale_analysis.stats import (
+    Interval,
+    mean_interval,
+    median_interval,
+    mover_difference,
+    mover_ratio,
+)
 from make_run import CaseSpec, RunSpec, write_run
 from make_scaling import Step, collective_case, own_case, pdgemm_case, train_case
 
 
 def write(tmp_path, cases, **options):
     path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.h5"
-    write_run(str(path), RunSpec(**{"hosts": 1, "ranks_per_host": 4, "threads": 1, **options, "cases": cases}))
+    write_run(
+        str(path), RunSpec(**{"hosts": 1, "ranks_per_host": 4, "threads": 1, **options, "cases": cases})
+    )
     return path
 
 
@@ -41,7 +49,9 @@ def steps(**changes):
 
 
 def test_weak_scaling(tmp_path):
-    (curve,) = found(write(tmp_path, steps() + [own_case(20e-3, 64, "alone"), own_case(21e-3, 64, "together")]))
+    (curve,) = found(
+        write(tmp_path, steps() + [own_case(20e-3, 64, "alone"), own_case(21e-3, 64, "together")])
+    )
     assert (curve.scaling, curve.unit, curve.base.p, curve.last.p) == ("weak", "images/s", 1, 4)
     assert [point.p for point in curve.points] == [1, 2, 4]
     assert curve.points[0].efficiency.median == 1 and not curve.points[0].efficiency.valid
@@ -100,7 +110,9 @@ def test_a_point_measured_again_shows_its_drift(tmp_path):
     again = train_case(Step(20e-3, transfer=0.9e-3), 4, 64, seed=4)
     (curve,) = found(write(tmp_path, steps() + [again]))
     assert [point.again for point in curve.points] == [False, False, False, True]
-    assert curve.last.case == 2 and any("measured again (case 3): +5.6 %" in note for note in curve.notes)
+    assert curve.last.case == 2 and any(
+        "measured again (case 3): +5.6 %" in note for note in curve.notes
+    )
 
 
 def test_batched_and_isolated_are_not_divided(tmp_path):
@@ -128,9 +140,14 @@ def test_sizes_written_out_rank_by_rank_make_one_curve_of_a_series(tmp_path):
 def test_what_differs_in_another_key_is_another_curve(tmp_path):
     both = steps() + [train_case(Step(20e-3, overlap="test"), p, 64, seed=p) for p in (1, 2, 4)]
     names = [curve.name for curve in found(write(tmp_path, both))]
-    assert names == ["train topflight-cnn overlap=none f32 weak", "train topflight-cnn overlap=test f32 weak"]
+    assert names == [
+        "train topflight-cnn overlap=none f32 weak",
+        "train topflight-cnn overlap=test f32 weak",
+    ]
     controls = [train_case(Step(20e-3, communicate=False), p, 64) for p in (1, 2, 4)]
-    assert len(found(write(tmp_path, steps() + controls))) == 1  # those without communication are no curve
+    assert (
+        len(found(write(tmp_path, steps() + controls))) == 1
+    )  # those without communication are no curve
     assert found(write(tmp_path, [collective_case(p, 1024, 1e-3, {}) for p in (1, 2)])) == []
 
 
@@ -163,7 +180,9 @@ def test_fewer_than_six_blocks_have_no_interval(tmp_path):
 
 
 def test_differences_and_means_of_intervals():
-    first, second = (Interval(m, m - w, m + 2 * w, 6, 0.97, m - w, m + 2 * w) for m, w in ((10, 3), (4, 4)))
+    first, second = (
+        Interval(m, m - w, m + 2 * w, 6, 0.97, m - w, m + 2 * w) for m, w in ((10, 3), (4, 4))
+    )
     gap = mover_difference(first, second)
     assert (gap.median, gap.low, gap.high) == (6, 6 - math.hypot(3, 8), 6 + math.hypot(6, 4))
     assert math.isnan(mover_difference(first, Interval(1, *[math.nan] * 2, 3, *[math.nan] * 3)).low)

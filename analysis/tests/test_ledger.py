@@ -9,22 +9,12 @@ import numpy as np
 import pytest
 
 from dlscale_analysis import load
-from dlscale_analysis.bars import arrival_waiting, bucket_waiting, read_bars
 from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.ledger import LedgerError, check_sum
-from dlscale_analysis.links import bus_lines, bus_table, read_pairs
 from dlscale_analysis.scaling import look_at_scaling, term_cells
 from dlscale_analysis.summary import summarise
-from make_scaling import (
-    GRADIENT,
-    Step,
-    collective_case,
-    own_case,
-    pairwise_case,
-    pdgemm_case,
-    train_case,
-)
-from test_efficiency import edit, write
+from make_scaling import Step, own_case, pdgemm_case, train_case
+from test_efficiency import write
 
 POINTS = 2.0  # an injected loss lands in its own term within so many points
 NAMES = ("granularity", "sharing", "interference", "waiting", "communication", "skew")
@@ -75,7 +65,9 @@ def test_worked_example_of_the_documentation(tmp_path):
     (ledger,) = view.ledgers
     ms = 1e3 * np.array([term.loss.median for term in ledger.terms])
     assert ms == pytest.approx([0.4, 0.8, 0.4, 0.25, 1.5, 0.05], abs=1e-5)
-    assert 1e3 * ledger.wall.median == pytest.approx(23.4) and 1e3 * ledger.ideal.median == pytest.approx(20)
+    assert 1e3 * ledger.wall.median == pytest.approx(
+        23.4
+    ) and 1e3 * ledger.ideal.median == pytest.approx(20)
     assert 1e3 * ledger.own_s == pytest.approx(23.35) and 1e3 * ledger.blocked_s == pytest.approx(1.75)
     assert ledger.efficiency == pytest.approx(0.8547, abs=5e-5)
     assert points(ledger) == pytest.approx([1.71, 3.42, 1.71, 1.07, 6.41, 0.21], abs=0.005)
@@ -128,51 +120,6 @@ def test_hidden_communication_is_no_loss(tmp_path, overlap):
     assert late.term("communication").loss.median == pytest.approx(0.5e-3, rel=1e-3)
     assert late.imbalance_rank == 1
     assert "rank 1 (n0) is the last to arrive in 100 % of the samples" in late.notes
-
-
-def test_clocks_of_other_nodes_are_applied(tmp_path):
-    """Offsets of seconds between two hosts: the same ledger, but for what is alone on a node."""
-    step = Step(20e-3, late={3: 3e-3})
-    found = ledger_of(tmp_path, step, hosts=2)
-    assert found.term("waiting").loss.median == pytest.approx(2.25e-3, rel=1e-6)
-    assert found.term("skew").loss.median == pytest.approx(0.75e-3, rel=1e-6)
-    assert any("± 1.25 µs" in note for note in found.notes)
-    path = write(tmp_path, run_of(step), hosts=2, ranks_per_host=2)
-    with h5py.File(path, "r+") as file:
-        table = file["system/clocks"][()]
-        table["node"][table["node"] == 1] = 7
-        file["system/clocks"][...] = table
-    ledger = looked(path).curves[0].ledgers[0]
-    assert any("no clock offset of node 1" in note for note in ledger.notes)
-
-
-def test_clock_that_drifts_is_taken_between_its_measurements(tmp_path):
-    path = write(tmp_path, run_of(Step(20e-3)), hosts=2, ranks_per_host=2)
-    with h5py.File(path, "r+") as file:
-        rows = file["system/clocks"][()]
-        own = rows[rows["case"] == 3]
-        more = own.copy()
-        starts = file["samples/0003/start"][()].astype(float)[:, 2:]
-        offset = int(own["offset_ns"][1])
-        early, late = (np.int64(starts.min() + offset), np.int64(starts.max() + offset))
-        own["at_ns"], more["at_ns"] = early, late
-        more["offset_ns"][1] += 40_000  # ns in between
-        for name in ("start", "stop"):
-            times = file[f"samples/0003/{name}"][()]
-            root = times[:, 2:] + offset
-            share = (file["samples/0003/start"][()][:, 2:] + offset - early) / float(late - early)
-            times[:, 2:] = root - offset - np.rint(40_000 * share).astype(np.int64)
-            if name == "start":
-                kept = times
-            else:
-                file["samples/0003/stop"][...] = times
-        file["samples/0003/start"][...] = kept
-        del file["system/clocks"]
-        file["system/clocks"] = np.concatenate([rows[rows["case"] != 3], own, more])
-    with load(path) as run:
-        bars = read_bars(run, run.case(3))
-    assert bars.mean("wall") == pytest.approx(21.5e-3, abs=2e-8)
-    assert bars.mean("wall") - bars.mean("own") == pytest.approx(0, abs=2e-8)
 
 
 def test_terms_that_can_not_be_told_apart_are_joined(tmp_path):
@@ -287,123 +234,3 @@ def test_closure_holds_on_a_clean_run_and_not_on_another(tmp_path):
     ledger = looked(write(tmp_path, cases)).curves[0].ledgers[-1]
     assert ledger.closure is None and ledger.together_case == 3
     assert any("no closure check" in note for note in ledger.notes)
-
-
-def test_waiting_in_buckets_by_hand():
-    """Two ranks, two buckets; rank 1 starts 1 s late. Times of the sample on each rank's own clock."""
-    late = np.array([[0.0, 1.0]])
-    ready = np.zeros((1, 2, 2))
-    enter = np.array([[[4.0, 7.5], [5.0, 6.5]]])  # common clock: rank 1 enters at 6 and 7.5
-    done = np.array([[[7.0, 8.0], [6.0, 7.0]]])
-    buckets = np.stack([ready, enter, done], axis=3)
-    blocked = np.array([[4.0, 2.0]])  # until 8 and 7: from 4, from 5
-    assert bucket_waiting(late, buckets, blocked).tolist() == [[2.0, 0.0]]
-    # A main thread that is blocked from 5.5 on only waits from there.
-    assert bucket_waiting(late, buckets, np.array([[2.5, 1.0]])).tolist() == [[0.5, 0.0]]
-    assert np.isnan(bucket_waiting(late, np.full((1, 2, 0, 3), np.nan), blocked)).all()
-    buckets[0, 1, 1, 1] = np.nan
-    assert np.isnan(bucket_waiting(late, buckets, blocked)).any()
-    assert arrival_waiting(late, np.array([[3.0, 2.0]])).tolist() == [[1.0, 0.0]]
-    assert arrival_waiting(late, np.array([[0.25, 2.0]])).tolist() == [[0.25, 0.0]]  # clocks can be wrong
-
-
-def test_collectives_split_waiting_from_transfer(tmp_path):
-    cases = [
-        collective_case(4, 2**20, 1e-3, {2: 0.4e-3}),
-        collective_case(4, 2**10, 5e-6, {}, "batched"),
-        collective_case(2, 2**20, 0.8e-3, {}),
-        collective_case(1, 2**20, 1e-5, {}),
-    ]
-    path = write(tmp_path, cases)
-    with load(path) as run:
-        table = bus_table(run, read_cases(run)).set_index("case")
-    assert table.loc[0, "arrival_s"] == pytest.approx(0.4e-3)
-    assert table.loc[0, "transfer_s"] == pytest.approx(1e-3) and table["roof_s"].isna().all()
-    assert table.loc[0, "busbw"] == pytest.approx(1.5 * 2**20 / 1.4e-3)  # of the slowest rank's time
-    assert table.loc[0, "algbw"] == pytest.approx(2**20 / 1.4e-3)
-    assert table.loc[1, "median_s"] == pytest.approx(5e-6) and math.isnan(table.loc[3, "busbw"])
-    lines = bus_lines(table.reset_index())
-    assert [(p, mode, len(rows)) for p, mode, rows in lines] == [
-        (2, "isolated", 1),
-        (4, "batched", 1),
-        (4, "isolated", 1),
-    ]
-
-
-def test_collectives_against_what_pairs_allow(tmp_path):
-    """1.5 MiB over the network per rank at 1 MiB in 0.1 ms (10.5 GB/s) and a latency of 2 µs: 0.152 ms."""
-    cases = [
-        collective_case(4, 2**20, 0.19e-3, {}),
-        pairwise_case(4, 2**20, {}, 1e-4),
-        pairwise_case(4, 8, {}, 2e-6),
-        pairwise_case(2, 2**20, {}, 5e-4),  # of other ranks
-    ]
-    table = looked(write(tmp_path, cases)).bus
-    assert table["roof_s"][0] == pytest.approx(0.152e-3)
-    assert table["roof_share"][0] == pytest.approx(0.152 / 0.19)
-
-
-def test_a_pair_takes_the_smaller_of_its_two_times(tmp_path):
-    case = pairwise_case(4, 2**20, {}, 1e-4)
-    case.arrays["layers"][:, 2] += 3e-5  # rank 2 comes first everywhere and waits
-    table = looked(write(tmp_path, [case])).pairs[0].table
-    assert table["seconds"].tolist() == pytest.approx([1e-4] * 6)
-
-
-def test_overlap_by_its_three_runs(tmp_path):
-    cases = [
-        train_case(Step(20e-3, transfer=0.6e-3, overlap=overlap), 4, 64)
-        for overlap in ("none", "test", "thread")
-    ]
-    cases[2] = train_case(Step(20.4e-3, transfer=0.6e-3, overlap="thread"), 4, 64)
-    cases.append(train_case(Step(20e-3, communicate=False), 4, 64))
-    (entry,) = looked(write(tmp_path, cases)).overlaps
-    assert "overlap=none" in entry.alone_text and entry.alone_s == pytest.approx(1.8e-3)
-    cases.append(collective_case(4, int(GRADIENT), 2e-3, {}))
-    (entry,) = looked(write(tmp_path, cases)).overlaps
-    assert entry.alone_s == pytest.approx(2e-3) and "case 4" in entry.alone_text
-    rows = {row.overlap: row for row in entry.rows}
-    assert rows["none"].exposed.median == pytest.approx(1.8e-3) and rows["none"].hidden == pytest.approx(0.1)
-    assert rows["test"].exposed.median == pytest.approx(0.6e-3) and rows["test"].hidden == pytest.approx(0.7)
-    assert rows["test"].slowdown.median == pytest.approx(1, abs=1e-6)
-    assert rows["thread"].slowdown.median == pytest.approx(1.02) and rows["thread"].exposed.median == pytest.approx(
-        1e-3
-    )
-
-
-def test_slow_pairs_and_ranks_are_named(tmp_path):
-    link = pairwise_case(8, 2**20, {(2, 5): 3e-4}, 1e-4)
-    rank = pairwise_case(8, 2**20, {(min(3, other), max(3, other)): 2e-4 for other in range(8) if other != 3}, 1e-4)
-    odd = pairwise_case(5, 2**20, {}, 1e-4)
-    path = write(tmp_path, [link, rank, odd], hosts=2, ranks_per_host=4)
-    first, second, third = looked(path).pairs
-    assert len(first.table) == 28 and first.slow[["a", "b"]].values.tolist() == [[2, 5]]
-    assert first.slow["excess"].iloc[0] == pytest.approx(2) and not first.slow_ends
-    assert "pair 2 (n0) – 5 (n1): 3.50 GB/s each way" in first.sentences[0]
-    assert second.slow_ends == ["rank 3: all its 7 pairs are slow"] and len(second.slow) == 7
-    assert len(third.table) == 10 and third.idle == [0, 1, 2, 3, 4] and third.slow.empty
-
-
-def test_logical_block_sweep(tmp_path):
-    cases = [
-        pdgemm_case(2, blas, 0.0, [0.0] * 2, params={"logical_block": block})
-        for block, blas in ((32, 0.2), (256, 0.16), (64, 0.18))
-    ]
-    path = write(tmp_path, cases)
-    (sweep,) = looked(path).sweeps
-    assert [point.block for point in sweep.points] == [32, 64, 256] and sweep.best.block == 256
-    assert sweep.gain.median == pytest.approx(1.25)
-    edit(path, 0, results=b'{"logical_block": 64}')  # what was in effect counts, not what was asked for
-    (sweep,) = looked(path).sweeps
-    assert [(point.block, point.case) for point in sweep.points] == [(64, 0), (256, 1)]
-    assert sweep.library is None and sweep.gain is None
-
-
-def test_buckets_and_partners_are_read(tmp_path):
-    path = write(tmp_path, [train_case(Step(20e-3), 2, 64), pairwise_case(4, 8, {}, 1e-5)])
-    with load(path) as run:
-        samples = run.samples(0)
-        assert samples.buckets().shape == (50, 2, 3, 3) and samples.bucket_bytes.sum() == GRADIENT
-        assert samples.buckets(slice(2, 4), slice(1, 2)).shape == (2, 1, 3, 3)
-        assert run.samples(1).buckets().shape == (50, 4, 0, 3) and run.samples(1).bucket_bytes.size == 0
-        assert run.samples(1).partners().shape == (3, 4) and samples.partners().shape == (0, 2)

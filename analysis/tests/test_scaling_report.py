@@ -94,7 +94,9 @@ def test_ledger_bars_fill_the_time(scaling_file):
     drawn = scale_figures.ledger_bars(entry)
     whole = float(re.search(r'class="roofline" d="M([\d.]+) ', drawn).group(1)) - 70
     bars = {}
-    for y, width in re.findall(r'<rect class="part [^"]+" x="[\d.]+" y="([\d.]+)" width="([\d.]+)"', drawn):
+    for y, width in re.findall(
+        r'<rect class="part [^"]+" x="[\d.]+" y="([\d.]+)" width="([\d.]+)"', drawn
+    ):
         bars[y] = bars.get(y, 0) + float(width)
     assert list(bars.values()) == pytest.approx([whole] * 2, abs=0.5)
 
@@ -110,7 +112,10 @@ def test_tables(scaling_file, tmp_path):
     assert (sums["points"] / 100 + sums["efficiency"]).tolist() == pytest.approx([1] * len(sums))
     last = tables["efficiency"][tables["efficiency"]["p"] == 4]
     assert last["efficiency"].between(0.8, 0.95).all() and (last["baseline"] != last["case"]).all()
-    assert tables["pairs"]["slow"].sum() == 1 and set(tables["collectives"]["mode"]) == {"isolated", "batched"}
+    assert tables["pairs"]["slow"].sum() == 1 and set(tables["collectives"]["mode"]) == {
+        "isolated",
+        "batched",
+    }
     assert tables["overlap"]["overlap"].tolist() == ["none", "test", "thread"] * 2
     assert tables["ledger_ranks"].groupby("case").size().max() == 4
 
