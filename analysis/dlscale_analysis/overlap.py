@@ -134,7 +134,7 @@ def gradient_bytes(run: Run, case: pd.Series) -> float:
 def communication_alone(run: Run, stats: Dict[int, CaseStats], case: pd.Series) -> Tuple[float, str]:
     """Time of an all-reduce of as many bytes on the same ranks in the same launch, and what it is."""
     wanted = gradient_bytes(run, case)
-    best: Optional[Tuple[float, int]] = None
+    best: Optional[Tuple[float, bool, int]] = None
     for _, other in run.cases.iterrows():
         size = other["params"].get("bytes")
         if (
@@ -143,17 +143,18 @@ def communication_alone(run: Run, stats: Dict[int, CaseStats], case: pd.Series) 
             and int(other["id"]) in stats
             and stats[int(other["id"])].time.count
             and usable(other)
-            and all(other[name] == case[name] for name in ("launch", "ranks", "placement", "dtype"))
+            and all(other[name] == case[name] for name in ("launch", "ranks", "placement"))
             and isinstance(size, (int, float))
             and wanted > 0
             and abs(size / wanted - 1) <= SAME_BYTES
         ):
-            rank = (abs(size / wanted - 1) + (other["mode"] == "batched"), int(other["id"]))
+            apart = abs(size / wanted - 1) + (other["mode"] == "batched")
+            rank = (apart, other["dtype"] != "f32", int(other["id"]))  # gradients are f32
             best = rank if best is None else min(best, rank)
     if best is None:
         return math.nan, ""
-    seconds = stats[best[1]].time.median
-    return seconds, f"case {best[1]}, an all-reduce of as many bytes ({quantity(seconds, 's')})"
+    seconds = stats[best[-1]].time.median
+    return seconds, f"case {best[-1]}, an all-reduce of as many bytes ({quantity(seconds, 's')})"
 
 
 def _from_blocking(members: List[pd.Series], bars: Dict[int, Optional[Bars]]) -> Tuple[float, str]:

@@ -27,6 +27,7 @@ LEDGER = (
     "Points of efficiency lost, 100·loss/T; they and E add up to 100 exactly. Means over ranks and over the "
     "samples that all ranks have: E differs a little from the curve's, which is made of medians."
 )
+GAINS = "Negative terms are gains; drawings leave them out, and their bar ends beyond 100 %."
 TERM_HEADS: Dict[str, str] = {
     "granularity": "gran.",
     "sharing": "shar.",
@@ -71,6 +72,8 @@ def of_ledgers(view: CurveView) -> List[str]:
     texts = [LEDGER]
     if any(len(term.names) > 1 for ledger in view.ledgers for term in ledger.terms):
         texts.append(f"{JOINED}: not to be told apart, in the next column.")
+    if any(ledger.points(term) < -0.05 for ledger in view.ledgers for term in ledger.terms):
+        texts.append(GAINS)
     by_note: Dict[str, List[int]] = {}
     for ledger in view.ledgers:
         for note in ledger.notes:
@@ -133,7 +136,7 @@ PAIRS = (
     "for the other, median over samples. Slow: beyond 3 % and five scaled MADs of the pairs of its kind (inside a node, between nodes), of "
     f"which there must be {FEWEST}."
 )
-GENERAL = {CROWDED, CURVE, OWN, LEDGER, BUS, BATCHED, PAIRS}  # said once
+GENERAL = {CROWDED, CURVE, OWN, LEDGER, GAINS, BUS, BATCHED, PAIRS}  # said once
 
 
 def of_pairs(pairs: Pairs) -> List[str]:
