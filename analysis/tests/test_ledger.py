@@ -139,7 +139,10 @@ def test_terms_that_can_not_be_told_apart_are_joined(tmp_path):
     assert ledger.terms[0].loss.median == pytest.approx(1e-3) and "own share alone" in ledger.notes[0]
     assert titles(1)[0] == ["granularity", "sharing + interference"]
     assert titles(0, 1)[0] == ["granularity + sharing + interference"]
-    # Eight ranks on the node together do not stand for four.
+    # Ranks per node can be asked for; eight together do not stand for four.
+    two = run_of(step, alone=20.5e-3, p=2) + [own_case(21e-3, 64, "2")]
+    (view,) = looked(write(tmp_path, two[:1] + two[2:])).curves
+    assert view.ledgers[0].together_case == 3 and len(view.ledgers[0].terms) == 6
     assert titles(ranks_per_host=8)[0] == ["granularity", "sharing + interference"]
 
 
@@ -169,6 +172,10 @@ def test_products(tmp_path):
     seconds = [term.loss.median for term in ledger.terms]
     assert seconds == pytest.approx([0.005, 0.004, 0.0115, 0.0015])
     assert ledger.part_of["waiting"] == pytest.approx(0.0015)
+    cases[1] = pdgemm_case(4, 0.105, 0.004, [0.040, 0.042, 0.041, 0.043])  # 30 ms more inside MPI
+    (ledger,) = looked(write(tmp_path, cases)).curves[0].ledgers
+    more = [term.loss.median - old for term, old in zip(ledger.terms, seconds)]
+    assert more == pytest.approx([0, 0, 0.03, 0])
 
 
 def test_a_sum_that_is_wrong_fails(tmp_path):
