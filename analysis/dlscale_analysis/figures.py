@@ -23,7 +23,7 @@ NODE_LINES = 8  # clock drifts drawn one by one
 def rate_bars(view: Overview, unit: str) -> str:
     """A bar per case: median over ranks, its interval, the slowest rank, the roof it is compared with."""
     rows = view.cases[(view.cases["unit"] == unit) & np.isfinite(view.cases["rate"])]
-    rows = rows[~rows["workload"].isin(NETWORK)]
+    rows = rows[~rows["distributed"].astype(bool)]  # those have curves of their own
     if rows.empty or unit == "s":
         return ""
     left = _label_room([f"{row.case}  {row.label}" for row in rows.itertuples()], rows["workload"])

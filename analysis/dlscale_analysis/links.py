@@ -131,18 +131,12 @@ def bus_table(run: Run, stats: Dict[int, CaseStats], pairs: Sequence["Pairs"] = 
 
 
 def pair_roof(run: Run, case: pd.Series, bus: float, pairs: Sequence["Pairs"]) -> float:
-    """Bus bytes / bandwidth of the median pair + its latency, from pairs of the same launch, those of the same ranks
-    and placement where there are such; NaN without."""
-
-    def place(entry: Pairs) -> tuple:
-        other = run.case(entry.case)
-        return other["ranks"] == case["ranks"], other["placement"] == case["placement"]
-
-    known = [entry for entry in pairs if run.case(entry.case)["launch"] == case["launch"]]
+    """Bus bytes / bandwidth of the median pair + its latency, by pairs of the same ranks in the same launch; NaN
+    without."""
+    same = ("launch", "ranks", "placement")
+    known = [e for e in pairs if all(run.case(e.case)[name] == case[name] for name in same)]
     if not known or not bus > 0:
         return math.nan
-    best = max(place(entry) for entry in known)
-    known = [entry for entry in known if place(entry) == best]
     large = max(known, key=lambda entry: entry.bytes)
     small = min(known, key=lambda entry: entry.bytes)
     latency = float(small.table["seconds"].median()) if small.bytes <= SMALL else 0.0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .efficiency import Curve, Point
-from .ledger import TERMS, Ledger
+from .ledger import TERMS
 from .links import Pairs, bus_lines
 from .net_figures import log_ticks
 from .scaling import CurveView, RankParts
@@ -107,39 +107,37 @@ def _rank_axis(drawing: Svg, x: Scale, points: List[Point], bottom: float, top: 
 
 
 def ledger_bars(view: CurveView) -> str:
-    """A bar per point: what is left (E), then every loss. Gains are not drawn, so that a bar with gains ends beyond
-    100 %."""
+    """A bar per point, from E's loss: every term one after the other, gains to the left of zero."""
     if not view.ledgers:
         return ""
-    left, right, pitch, top = 70.0, 110.0, 34, 8
+    left, right, pitch, top = 150.0, 110.0, 34, 8
     bottom = top + pitch * len(view.ledgers)
     drawing = Svg(WIDTH, bottom + 42, f"Ledger of {view.curve.name}")
-    x = Scale(0, max(101.0, *(_length(ledger) for ledger in view.ledgers)), left, WIDTH - right)
-    drawing.x_axis(x, top, bottom, "share of the time of a repetition", 6, " %")
+    points = [[ledger.points(term) for term in ledger.terms] for ledger in view.ledgers]
+    gained = min(-0.1, *(sum(min(0.0, value) for value in row) for row in points))
+    lost = max(1.0, *(sum(max(0.0, value) for value in row) for row in points))
+    x = Scale(1.04 * gained if gained < -0.1 else 0.0, 1.04 * lost, left, WIDTH - right)
+    drawing.x_axis(x, top, bottom, "points of efficiency lost")
     for index, ledger in enumerate(view.ledgers):
         middle = top + pitch * (index + 0.5)
-        drawing.text(left - 10, middle + 4, f"p = {ledger.p}", "t", "end")
-        at = 100 * ledger.efficiency
-        drawing.rect(x(0), middle - 10, x(at) - x(0), 20, "part kept", f"E: {at:.1f} %")
-        drawing.text((x(0) + x(at)) / 2, middle + 4, f"{at:.1f} %", "t on kept", "middle")
+        text = f"p = {ledger.p}   E {percent(ledger.efficiency, 1)}"
+        drawing.text(left - 10, middle + 4, text, "t", "end")
+        ends = [0.0, 0.0]  # of the gains, of the losses
         for term in ledger.terms:
-            points = ledger.points(term)
+            value = ledger.points(term)
+            at = ends[value > 0]
+            ends[value > 0] += value
+            first, last = sorted((x(at), x(at + value)))
             kind = f"f{list(TERMS).index(term.names[0])}"
-            if points > 0:
-                tip = f"{term.title}: {points:.2f} points, {quantity(term.loss.median, 's')}"
-                drawing.rect(x(at), middle - 10, x(at + points) - x(at), 20, f"part {kind}", tip)
-                if x(at + points) - x(at) > 30:
-                    where = (x(at) + x(at + points)) / 2
-                    drawing.text(where, middle + 4, f"{points:.1f}", f"t on {kind}", "middle")
-                at += points
+            tip = f"{term.title}: {value:.2f} points, {quantity(term.loss.median, 's')}"
+            if last - first > 0.3:
+                drawing.rect(first, middle - 10, last - first, 20, f"part {kind}", tip)
+            if last - first > 30:
+                where = (first + last) / 2
+                drawing.text(where, middle + 4, f"{value:.1f}", f"t on {kind}", "middle")
         drawing.text(WIDTH - right + 10, middle + 4, quantity(ledger.wall.median, "s"), "t v")
-    drawing.line(x(100), top, x(100), bottom, "roofline")
+    drawing.line(x(0), top, x(0), bottom, "zero")
     return drawing.render()
-
-
-def _length(ledger: Ledger) -> float:
-    """Where the bar ends, in per cent."""
-    return 100 * ledger.efficiency + sum(max(0.0, ledger.points(term)) for term in ledger.terms)
 
 
 def bus_figure(rows: pd.DataFrame) -> str:
@@ -239,7 +237,9 @@ def block_figure(sweep: BlockSweep) -> str:
     drawing = Svg(WIDTH / 2 + 60, 236, f"Logical block of {sweep.name}")
     blocks = [point.block for point in sweep.points]
     x = Scale(min(blocks) / 1.3, max(blocks) * 1.3, 66, 540, log=True)
-    y = Scale(0, 1.08 * sweep.best.rate / factor, 182, 34)
+    least = min(point.rate for point in sweep.points)
+    low = max(0.0, 2 * least - sweep.best.rate)  # the sweep fills the upper half
+    y = Scale(low / factor, (1.06 * sweep.best.rate - 0.06 * low) / factor, 182, 34)
     drawing.y_axis(y, 66, 540, "")
     drawing.text(66, 18, f"{name}, all ranks", "t head")
     drawing.polyline([(x(p.block), y(p.rate / factor)) for p in sweep.points], "series s0")

@@ -52,8 +52,7 @@ def _drawings(section: Section) -> tuple:
         return [scale_figures.curve_figure(subject.curve)], legend
     if section.kind == "ledger":
         used = {term.names[0]: term.title for ledger in subject.ledgers for term in ledger.terms}
-        legend = [("box kept", "E, useful work")]
-        legend += [(f"box f{index}", used[name]) for index, name in enumerate(TERMS) if name in used]
+        legend = [(f"box f{index}", used[name]) for index, name in enumerate(TERMS) if name in used]
         return [scale_figures.ledger_bars(subject)], legend
     if section.kind == "bus":
         modes = {mode for _, mode, _ in bus_lines(subject)}

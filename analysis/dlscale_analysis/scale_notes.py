@@ -27,7 +27,7 @@ LEDGER = (
     "Points of efficiency lost, 100·loss/T; they and E add up to 100 exactly. Means over ranks and over the "
     "samples that all ranks have: E differs a little from the curve's, which is made of medians."
 )
-GAINS = "Negative terms are gains; drawings leave them out, and their bar ends beyond 100 %."
+GAINS = "Negative terms are gains."
 TERM_HEADS: Dict[str, str] = {
     "granularity": "gran.",
     "sharing": "shar.",

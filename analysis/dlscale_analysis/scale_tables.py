@@ -197,8 +197,8 @@ def roof_note(rows: pd.DataFrame) -> List[str]:
     for ranks, group in rows[np.isfinite(rows["roof_share"])].groupby("ranks"):
         row = group.loc[group["bytes"].idxmax()]
         texts.append(
-            f"p = {ranks}: {byte_count(row['bytes'])} takes {quantity(row['transfer_s'], 's')} after the last rank has "
-            f"come, {percent(row['roof_share'])} of it by what the median pair allows ({quantity(row['roof_s'], 's')})"
+            f"p = {ranks}: {byte_count(row['bytes'])} at {percent(row['roof_share'])} of what the median pair allows: "
+            f"{quantity(row['transfer_s'], 's')} after the last rank has come, least {quantity(row['roof_s'], 's')}"
         )
     return texts
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
@@ -68,8 +68,20 @@ class Scaling:
 
     @property
     def headline(self) -> List[CurveView]:
-        """The curves to name first: those that reach the most ranks, trainings before products."""
-        return sorted(self.curves, key=lambda view: (-view.curve.last.p, view.curve.workload != "train"))
+        """Per workload the curve to name first: of those that reach the most ranks the most efficient one; trainings
+        before products."""
+        best: Dict[str, CurveView] = {}
+        for view in self.curves:
+            if np.isfinite(view.curve.last.efficiency.median):
+                other = best.get(view.curve.workload)
+                if other is None or _reach(view) > _reach(other):
+                    best[view.curve.workload] = view
+        return sorted(best.values(), key=lambda view: view.curve.workload != "train")
+
+
+def _reach(view: CurveView) -> Tuple[int, float]:
+    last = view.curve.last
+    return last.p, last.efficiency.median
 
 
 def look_at_scaling(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) -> Scaling:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What terminal, page and tables show of scaling."""
 
+import math
 import re
 
 import h5py
@@ -28,7 +29,8 @@ def scaling_file(tmp_path_factory):
 def test_terminal(scaling_file, capsys):
     text = printed(capsys, scaling_file)
     for words in (
-        "Efficiency, train p = 4 0.85",
+        "Efficiency, train p = 4 0.895",
+        "Efficiency, pdgemm p = 4 0.826",
         "Slow pairs 1 pair 1 (n0) – 2 (n1)",
         "Scaling: train topflight-cnn overlap=none f32 weak",
         "1 1 20.02 ms 3197 images/s 1.00 1 (base) 1.000",
@@ -86,19 +88,26 @@ def test_isolated_and_batched_points_are_never_joined(scaling_file):
     assert lengths == sorted([(False, n) for n in isolated] + [(True, n) for n in batched])
 
 
-def test_ledger_bars_fill_the_time(scaling_file):
+def test_ledger_bars_are_the_loss(scaling_file):
     with load(scaling_file) as run:
-        view = look(run)
-    entry = view.scaling.curves[0]
-    assert all(ledger.points(term) >= 0 for ledger in entry.ledgers for term in ledger.terms)
+        entry = look(run).scaling.curves[0]
+    # A gain goes to the left of zero and leaves the losses as they are.
+    term = entry.ledgers[0].terms[1]
+    term.loss = type(term.loss)(-2 * term.loss.median, *[math.nan] * 2, 6, *[math.nan] * 3)
     drawn = scale_figures.ledger_bars(entry)
-    whole = float(re.search(r'class="roofline" d="M([\d.]+) ', drawn).group(1)) - 70
-    bars = {}
-    for y, width in re.findall(
-        r'<rect class="part [^"]+" x="[\d.]+" y="([\d.]+)" width="([\d.]+)"', drawn
+    zero = float(re.search(r'class="zero" d="M([\d.]+) ', drawn).group(1))
+    most = max(sum(max(0.0, ledger.points(t)) for t in ledger.terms) for ledger in entry.ledgers)
+    sums = {}
+    for x, y, width in re.findall(
+        r'<rect class="part [^"]+" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', drawn
     ):
-        bars[y] = bars.get(y, 0) + float(width)
-    assert list(bars.values()) == pytest.approx([whole] * 2, abs=0.5)
+        sums.setdefault(y, [0.0, 0.0])[float(x) >= zero - 0.2] += float(width)
+    scale = max(lost for _, lost in sums.values()) / most  # pixels per point
+    for ledger, (gained, lost) in zip(entry.ledgers, sums.values()):
+        points = [ledger.points(term) for term in ledger.terms]
+        assert lost == pytest.approx(scale * sum(p for p in points if p > 0), abs=1.0)
+        assert gained == pytest.approx(-scale * sum(p for p in points if p < 0), abs=1.0)
+    assert min(gained for gained, _ in sums.values()) < 1 < max(gained for gained, _ in sums.values())
 
 
 def test_tables(scaling_file, tmp_path):
