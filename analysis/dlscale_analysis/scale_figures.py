@@ -120,7 +120,7 @@ def ledger_bars(view: CurveView) -> str:
     drawing.x_axis(x, top, bottom, "points of efficiency lost")
     for index, ledger in enumerate(view.ledgers):
         middle = top + pitch * (index + 0.5)
-        text = f"p = {ledger.p}   E {percent(ledger.efficiency, 1)}"
+        text = f"p = {ledger.p}, E {percent(ledger.efficiency, 1)}"
         drawing.text(left - 10, middle + 4, text, "t", "end")
         ends = [0.0, 0.0]  # of the gains, of the losses
         for term in ledger.terms:
