@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Dict
+
 from rich.console import Console
 from rich.text import Text
 
@@ -18,7 +20,7 @@ TABLES = 12  # of one kind
 
 def print_scaling(console: Console, view: Overview) -> None:
     """Nothing when the run has no distributed case."""
-    shown = {}
+    shown: Dict[str, int] = {}
     for section in sections(view.scaling):
         shown[section.kind] = shown.get(section.kind, 0) + 1
         if shown[section.kind] <= TABLES:
