@@ -13,7 +13,7 @@ import pandas as pd
 from .bars import read_bars
 from .casestats import CaseStats
 from .load import Run
-from .stats import scaled_mad
+from .stats import column_quantiles, scaled_mad
 from .twins import usable
 from .units import plural, quantity
 
@@ -191,14 +191,14 @@ def _pairs(run: Run, case: pd.Series, label: str):  # type: ignore[no-untyped-de
     times = np.where(np.isfinite(seconds)[:, :, None], times, np.nan)
     met: Dict[Tuple[int, int], List[float]] = {}
     for number in range(rounds):
-        for index, partner in enumerate(partners[number]):
-            own, other = int(samples.ranks[index]), column.get(int(partner))
-            if partner <= own or other is None:
-                continue
-            # Who comes first waits for the other: the smaller of the two times is the exchange itself.
-            both = np.minimum(times[:, index, number], times[:, other, number])
-            if np.isfinite(both).any():
-                met.setdefault((own, int(partner)), []).append(float(np.nanmedian(both)))
+        there = np.array([column.get(int(partner), -1) for partner in partners[number]])
+        # Who comes first waits for the other: the smaller of the two times is the exchange itself.
+        both = np.minimum(times[:, :, number], times[:, there, number])
+        medians = column_quantiles(both, (0.5,))[0]
+        for index in np.flatnonzero((there >= 0) & np.isfinite(medians)):
+            own, other = int(samples.ranks[index]), int(partners[number, index])
+            if own < other:
+                met.setdefault((own, other), []).append(float(medians[index]))
     rows = []
     for (a, b), times in sorted(met.items()):
         seconds = float(np.median(times))
