@@ -52,6 +52,9 @@ def sections(scaling: Scaling) -> List[Section]:
     if len(scaling.bus):
         found += [bus_section(name, rows) for name, rows in bus_groups(scaling.bus)]
     found += [pairs_section(pairs) for pairs in scaling.pairs]
+    if scaling.crowded:
+        for section in found:
+            section.detail = ", ".join(text for text in (section.detail, "oversubscribed") if text)
     said: Set[str] = set()
     for section in found:  # what holds for all tables of a kind stands under the first
         section.notes = [text for text in section.notes if text not in said]
@@ -77,7 +80,7 @@ def curve_section(view: CurveView) -> Section:
     return Section(
         "curve",
         f"Scaling: {curve.name}",
-        "oversubscribed" if curve.crowded else "",
+        "",
         [head for head, _ in columns],
         rows,
         [],
@@ -164,9 +167,9 @@ def bus_section(name: str, rows: pd.DataFrame) -> Section:
 def best_bus(rows: pd.DataFrame) -> List[str]:
     """Per number of ranks the largest bus bandwidth, and where a larger message falls far below it."""
     texts = []
-    for ranks, group in rows[np.isfinite(rows["busbw"])].groupby("ranks"):
+    for (ranks, mode), group in rows[np.isfinite(rows["busbw"])].groupby(["ranks", "mode"]):
         best = group.loc[group["busbw"].idxmax()]
-        text = f"p = {ranks}: at most {quantity(best['busbw'], 'B/s')} at {byte_count(best['bytes'])}"
+        text = f"p = {ranks}, {mode}: at most {quantity(best['busbw'], 'B/s')} at {byte_count(best['bytes'])}"
         larger = group[group["bytes"] > best["bytes"]]
         if len(larger) and larger["busbw"].min() < 0.5 * best["busbw"]:
             low = larger.loc[larger["busbw"].idxmin()]
@@ -194,7 +197,8 @@ def arrival_note(rows: pd.DataFrame) -> str:
 def roof_note(rows: pd.DataFrame) -> List[str]:
     """Per number of ranks, what the largest message reaches of what pairs allow."""
     texts = []
-    for ranks, group in rows[np.isfinite(rows["roof_share"])].groupby("ranks"):
+    known = rows[np.isfinite(rows["roof_share"]) & (rows["mode"] == "isolated")]
+    for ranks, group in known.groupby("ranks"):
         row = group.loc[group["bytes"].idxmax()]
         texts.append(
             f"p = {ranks}: {byte_count(row['bytes'])} at {percent(row['roof_share'])} of what the median pair allows: "

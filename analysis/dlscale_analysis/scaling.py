@@ -16,6 +16,7 @@ from .ledger import TERMS, Ledger, read_ledgers
 from .links import BUS_COLUMNS, Pairs, bus_table, read_pairs
 from .load import Run
 from .overlap import Overlap, overlaps
+from .places import oversubscribed
 from .sweeps import PDGEMM_COLUMNS, BlockSweep, block_sweeps, pdgemm_table
 from .twins import usable
 
@@ -51,6 +52,7 @@ class Scaling:
     pdgemm: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PDGEMM_COLUMNS))
     sweeps: List[BlockSweep] = field(default_factory=list)
     rank_parts: List[RankParts] = field(default_factory=list)
+    crowded: bool = False  # ranks of some launch fight for processors
 
     def __bool__(self) -> bool:
         return bool(
@@ -99,6 +101,7 @@ def look_at_scaling(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) 
         pdgemm_table(run, stats, labels),
         block_sweeps(run, stats, labels),
         _rank_parts(run, stats, views, labels),
+        any(oversubscribed(run).values()),
     )
 
 

@@ -154,6 +154,20 @@ def test_incomplete_files_are_shown_all_the_same(scaling_file, tmp_path, capsys)
     read_page(tmp_path / "p.html")
 
 
+def test_numbers_of_crowded_runs_carry_their_mark(tmp_path, capsys):
+    cases = [train_case(Step(20e-3), p, 64) for p in (1, 4)] + [pairwise_case(4, 2**20, {}, 1e-4)]
+    path = write(tmp_path, cases)
+    assert "oversubscribed" not in printed(capsys, path)
+    with h5py.File(path, "r+") as file:
+        table = file["system/ranks"][()]
+        table["cpus"] = b"0-1"
+        file["system/ranks"][...] = table
+    text = printed(capsys, path)
+    assert "Scaling: train topflight-cnn f32 weak oversubscribed" in text
+    assert "6 pairs of 4 ranks, oversubscribed" in text and "Ranks share processors" in text
+    assert "Efficiency, train p = 4, oversubscribed" in text
+
+
 def test_many_ranks(tmp_path, capsys):
     """40 ranks: the map of pairs, bars of the ranks that work longest and shortest."""
     extra = {rank: 1e-4 * rank for rank in range(40)}
