@@ -23,7 +23,7 @@ from .load import Run
 from .places import oversubscribed
 from .stats import EMPTY, Interval, mover_ratio, scaled
 from .twins import own_share, usable, useful_work
-from .units import IMAGES, plural, quantity, short
+from .units import IMAGES, plural, product_sizes, quantity, short
 
 ONE = Interval(1.0, math.nan, math.nan, 0, math.nan, 1.0, 1.0)  # by definition
 SIZES = ("batch", "global_batch", "m", "n", "k", "grid")  # may differ along a curve of one series
@@ -242,7 +242,7 @@ def _named(run: Run, found: List[Curve]) -> List[Curve]:
         ]
         words = [curve.workload]
         words += [str(own["model"])] if "model" in own else []
-        words += [short(own[key]) for key in ("m", "n", "k") if key in own and "model" not in own][:1]
+        words += product_sizes(own)
         words += [f"{key}={short(own[key])}" for key in differing if key not in ("model", "m", "n", "k")]
         words += [str(case["dtype"])] if case["dtype"] else []
         words += [curve.scaling] if curve.scaling else []

@@ -261,9 +261,11 @@ def conv_sums(conv: pd.DataFrame) -> List[ConvSum]:
 
 
 def part_groups(parts: List[Stretches]) -> List[List[Stretches]]:
-    """Cases that have the same parts, together: one table each."""
+    """Cases that have the same parts, together: one table each. Products have a table of their own."""
     groups: Dict[tuple, List[Stretches]] = {}
     for entry in parts:
+        if "blas" in entry.names:
+            continue
         groups.setdefault(tuple(entry.names), []).append(entry)
     return list(groups.values())
 

@@ -232,7 +232,8 @@ def pdgemm_section(scaling: Scaling) -> Section:
     for row in scaling.pdgemm.itertuples():
         shares = [percent(getattr(row, name) / row.step_s, 1) for name in ("blas", "pack", "mpi")]
         block = str(row.logical_block) if row.logical_block > 0 else "?"
-        name = row.label.replace(f"logical_block={block} ", "").replace("pdgemm ", "", 1)
+        words = [word for word in row.label.split()[1:] if not word.startswith("logical_block=")]
+        name = " ".join(words).replace("scaling=", "")
         rate = quantity(row.rate, "FLOP/s", 4)
         cells = [str(row.case), name, block, quantity(row.median_s, "s"), rate, *shares]
         cost = row.library_block_costs

@@ -167,7 +167,7 @@ def _identity(workload: str, params: Mapping[str, Any]) -> Tuple[List[str], Set[
         return [byte_count(params["bytes"])], {"bytes"}
     if workload == "conv2d" and convolution(params):
         return [convolution(params), pass_name(params.get("pass", ""))], CONV_KEYS
-    sizes = _sizes(params)
+    sizes = product_sizes(params)
     return sizes, set(SIZE_KEYS + TRANSPOSED) if sizes else set()
 
 
@@ -195,7 +195,8 @@ def convolution(params: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _sizes(params: Mapping[str, Any]) -> List[str]:
+def product_sizes(params: Mapping[str, Any]) -> List[str]:
+    """["2048³"] or ["512×64×1024", "Aᵀ"]; empty where there are no m, n and k."""
     if not all(isinstance(params.get(key), (int, float)) for key in SIZE_KEYS):
         return []
     m, n, k = (int(params[key]) for key in SIZE_KEYS)

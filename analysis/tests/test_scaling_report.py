@@ -42,7 +42,7 @@ def test_terminal(scaling_file, capsys):
         "persistent imbalance: rank 3 (n1) works",
         "Overlap: train topflight-cnn batch=64 data f32 p=4",
         "an all-reduce of as many bytes",
-        "Scaling: pdgemm 2048 f64 strong",
+        "Scaling: pdgemm 2048³ f64 strong",
         "→: not to be told apart, in the next column.",
         "best: 256, 142.0 GFLOP/s on 4 ranks, 1.21 [1.21, 1.21] × the library's default (32)",
         "Collective: allreduce f32 out of place",
