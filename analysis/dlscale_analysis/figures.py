@@ -44,7 +44,7 @@ def rate_bars(view: Overview, unit: str) -> str:
             f"{percent(row.of_roof)} of {row.roof}" if row.roof else "roof" if row.role == "roof" else ""
         )
         drawing.text(WIDTH - right + 10, middle + 4, quantity(row.rate, unit, 4), "t v")
-        drawing.text(WIDTH - right + 116, middle + 4, share, "t dim")
+        drawing.text(WIDTH - right + 128, middle + 4, share, "t dim")
     return drawing.render()
 
 

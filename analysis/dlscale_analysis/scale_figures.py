@@ -38,8 +38,8 @@ def curve_figure(curve: Curve) -> str:
     factor, name = scale_of(max(point.rate for point in known), curve.unit)
     ideal = base.rate / base.p
     left = Scale(base.p / 1.15, most * 1.15, *PANELS[0], log=True)
-    low = min(point.rate for point in known) / factor / 1.3
-    high = max(ideal * most, *(point.rate for point in known)) / factor * 1.3
+    reached = [end for point in known for end in (point.rate, *point.rate_ends) if math.isfinite(end)]
+    low, high = min(reached) / factor / 1.3, max(ideal * most, *reached) / factor * 1.3
     y = Scale(low, high, 236, 34, log=True)
     _rank_axis(drawing, left, known, 236, 34)
     for tick in log_ticks(low, high):

@@ -98,13 +98,13 @@ def _scaling_tiles(view: Overview) -> List[Tile]:
             continue
         lost = [largest_losses(ledger) for ledger in entry.ledgers if ledger.case == last.case]
         low, high = last.efficiency.low, last.efficiency.high
-        ends = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+        ends = f"[{low:.3f}, {high:.3f}] " if np.isfinite(low) else ""
         tiles.append(
             Tile(
                 f"Efficiency, {curve.workload} p = {last.p}"
                 + (", oversubscribed" if curve.crowded else ""),
                 f"{last.efficiency.median:.3f}",
-                f"{quantity(last.rate, curve.unit, 4)}{ends}, against {plural(curve.base.p, 'rank')}"
+                f"{ends}against {plural(curve.base.p, 'rank')}; {quantity(last.rate, curve.unit, 4)}"
                 + "".join(f"; lost: {text}" for text in lost)
                 + f"; {curve.name}",
             )

@@ -156,8 +156,9 @@ def _identity(workload: str, params: Mapping[str, Any]) -> Tuple[List[str], Set[
     if workload in NETS and "model" in params:
         own = [str(params["model"]), f"batch={short(params.get('batch', '?'))}"]
         own += ["data"] if params.get("parallel") == "data" else []
-        own += ["without communication"] if params.get("communicate") is False else []
         said = {"model", "batch", "parallel", "communicate"}
+        if params.get("communicate") is False:
+            return own + ["no comm."], said | PARALLEL_KEYS
         return own, said if params.get("parallel") == "data" else said | PARALLEL_KEYS
     if workload == "collective" and "bytes" in params:
         own = [str(params.get("op", "")), byte_count(params["bytes"])]
