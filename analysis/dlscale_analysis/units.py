@@ -154,9 +154,10 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
 def _identity(workload: str, params: Mapping[str, Any]) -> Tuple[List[str], Set[str]]:
     """What always belongs in the name of a case of this workload, and the keys it says."""
     if workload in NETS and "model" in params:
-        own = [str(params["model"]), f"batch={short(params.get('batch', '?'))}"]
+        size = "global_batch" if params.get("scaling") == "strong" else "batch"
+        own = [str(params["model"]), f"{size}={short(params.get(size, '?'))}"]
         own += ["data"] if params.get("parallel") == "data" else []
-        said = {"model", "batch", "parallel", "communicate"}
+        said = {"model", "batch", "global_batch", "scaling", "parallel", "communicate"}
         if params.get("communicate") is False:
             return own + ["no comm."], said | PARALLEL_KEYS
         return own, said if params.get("parallel") == "data" else said | PARALLEL_KEYS

@@ -3,6 +3,7 @@
 
 import math
 import re
+from contextlib import redirect_stdout
 
 import h5py
 import pandas as pd
@@ -13,7 +14,7 @@ from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.links import bus_table
 from dlscale_analysis.overview import look
 from make_run import write_run
-from make_scaling import Step, pairwise_case, scaling_spec, train_case
+from make_scaling import Step, collective_case, own_case, pairwise_case, scaling_spec, train_case
 from test_efficiency import write
 from test_nets import printed
 from test_report import read_page
@@ -26,8 +27,20 @@ def scaling_file(tmp_path_factory):
     return str(path)
 
 
-def test_terminal(scaling_file, capsys):
-    text = printed(capsys, scaling_file)
+@pytest.fixture(scope="module")
+def reported(scaling_file, tmp_path_factory):
+    """The folder with page.html, terminal.txt and all tables of that file."""
+    folder = tmp_path_factory.mktemp("reported")
+    options = ["--html", str(folder / "page.html"), "--csv", str(folder), "--width", "80"]
+    with open(folder / "terminal.txt", "w", encoding="utf-8") as out, redirect_stdout(out):
+        assert report.main([scaling_file, *options]) == 0
+    return folder
+
+
+def test_terminal(reported):
+    lines = (reported / "terminal.txt").read_text(encoding="utf-8").splitlines()
+    assert max(map(len, lines)) <= 80
+    text = re.sub(r"\s+", " ", " ".join(lines))
     for words in (
         "Efficiency, train p = 4 0.895",
         "Efficiency, pdgemm p = 4 0.826",
@@ -55,9 +68,8 @@ def test_terminal(scaling_file, capsys):
     assert "nan" not in text.lower().split()
 
 
-def test_page(scaling_file, tmp_path):
-    page_file = tmp_path / "page.html"
-    assert report.main([scaling_file, "--html", str(page_file), "--width", "100"]) == 0
+def test_page(reported):
+    page_file = reported / "page.html"
     text = " ".join(read_page(page_file).words)
     for words in (
         "Scaling: train topflight-cnn overlap=thread f32 weak",
@@ -110,10 +122,9 @@ def test_ledger_bars_are_the_loss(scaling_file):
     assert min(gained for gained, _ in sums.values()) < 1 < max(gained for gained, _ in sums.values())
 
 
-def test_tables(scaling_file, tmp_path):
-    assert report.main([scaling_file, "--csv", str(tmp_path), "--width", "100"]) == 0
+def test_tables(scaling_file, reported):
     tables = {
-        name: pd.read_csv(tmp_path / f"{name}.csv")
+        name: pd.read_csv(reported / f"{name}.csv")
         for name in ("efficiency", "ledger", "ledger_ranks", "overlap", "collectives", "pairs", "pdgemm")
     }
     assert all(len(table) and (table["run"] == scaling_file).all() for table in tables.values())
@@ -179,7 +190,26 @@ def test_many_ranks(tmp_path, capsys):
     assert "The ranks that work longest and shortest." in (tmp_path / "p.html").read_text()
 
 
-def test_names_of_distributed_cases():
+def test_names_of_distributed_cases(tmp_path):
+    strong = {"scaling": "strong", "params": {"global_batch": 256}}
+    cases = [
+        train_case(Step(1e-2), 2, 64),
+        train_case(Step(1e-2, communicate=False), 2, 64),
+        train_case(Step(1e-2), 2, 128, **strong),
+        own_case(1e-2, 64, "alone"),
+        collective_case(4, 2**20, 1e-3, {}, params={"in_place": True}),
+        pairwise_case(4, 8, {}, 1e-5),
+    ]
+    with load(write(tmp_path, cases)) as run:
+        names = list(units.case_labels(run.cases).values())
+    assert names == [
+        "train topflight-cnn batch=64 data f32",
+        "train topflight-cnn batch=64 data no comm. f32",
+        "train topflight-cnn global_batch=256 data f32",
+        "train topflight-cnn batch=64 f32 alone",
+        "collective allreduce 1 MiB in place f32",
+        "pairwise 8 B",
+    ]
     assert [units.byte_count(n) for n in (8, 1000, 1024, 25 * 2**20, 1536, 6574080, float("nan"))] == [
         "8 B",
         "1000 B",
