@@ -68,6 +68,9 @@ def test_waiting_in_buckets_by_hand():
     assert bucket_waiting(late, buckets, blocked).tolist() == [[2.0, 0.0]]
     # A main thread that is blocked from 5.5 on only waits from there.
     assert bucket_waiting(late, buckets, np.array([[2.5, 1.0]])).tolist() == [[0.5, 0.0]]
+    # Entered while the bucket before was under way: waiting for both at once counts once.
+    early = np.stack([ready, [[[4.0, 4.5], [5.0, 5.2]]], done], axis=3)
+    assert bucket_waiting(late, early, blocked).tolist() == [[2.0, 0.0]]
     assert np.isnan(bucket_waiting(late, np.full((1, 2, 0, 3), np.nan), blocked)).all()
     buckets[0, 1, 1, 1] = np.nan
     assert np.isnan(bucket_waiting(late, buckets, blocked)).any()
