@@ -25,8 +25,8 @@ RATE_KINDS = {
     "infer": "images",
     "triad": "bytes",
     "noop": "time",
-    "collective": "time",
-    "pairwise": "time",
+    "collective": "bus",
+    "pairwise": "bus",
 }
 
 
@@ -35,11 +35,9 @@ class CaseStats:
     """Times are seconds per repetition, measured samples only unless said otherwise. p = participants."""
 
     id: int
-    kind: str  # flops | bytes | images | time: what its rate is made of
+    kind: str  # flops | bytes | images | bus | time: what its rate is made of
     distributed: bool
-    work: (
-        float  # FLOP, bytes or images per repetition (per rank, or of all for distributed); NaN for time
-    )
+    work: float  # FLOP, bytes or images per repetition and rank; NaN for time
     ranks: np.ndarray  # [p] world ranks
     hosts: np.ndarray  # [p]
     blocks: np.ndarray  # [b] numbers of the blocks
@@ -74,7 +72,7 @@ class CaseStats:
         return int(np.nanargmin(np.abs(self.rank_s - np.nanmedian(self.rank_s))))
 
     def rate(self, seconds: float) -> float:
-        """FLOP/s, B/s or images/s of this time; the time itself for kind "time"."""
+        """Per rank FLOP/s, B/s or images/s of this time; the time itself for kind "time"."""
         if self.kind == "time":
             return seconds
         return self.work / seconds if seconds > 0 else float("nan")
@@ -85,6 +83,8 @@ def rate_kind(case: pd.Series) -> str:
     known = RATE_KINDS.get(case["workload"])
     if known == "images" and not case["items"] > 0:
         known = None  # a file that does not count them
+    if known == "bus" and not case["bytes_sent"] > 0:
+        known = "time"  # one rank sends nothing
     return known or ("flops" if case["flops"] > 0 else "time")
 
 
@@ -116,7 +116,9 @@ def read_case(run: Run, case_id: int) -> CaseStats:
             "flops": float(case["flops"]),
             "bytes": float(case["bytes_touched"]),
             "images": float(case["items"]),
-        }.get(kind, float("nan")),
+            "bus": float(case["bytes_sent"]),
+        }.get(kind, float("nan"))
+        / (max(1, samples.participants) if distributed else 1),
         ranks=samples.ranks,
         hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
         blocks=blocks,

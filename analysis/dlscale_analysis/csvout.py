@@ -13,13 +13,14 @@ import pandas as pd
 from .epochs import DERIVED, STUDY_COLUMNS
 from .nets import NET_COLUMNS
 from .overview import Overview
+from .scale_csv import SCALING
 from .steps import LAYER_COLUMNS
 
 NUMBERS = "%.9g"
 
 
 def write_csv(folder: str, views: List[Overview]) -> List[str]:
-    """Writes cases.csv, slow_ranks.csv, samples.csv and the tables of NETS (times in seconds per repetition, clocks in
+    """Writes cases.csv, slow_ranks.csv, samples.csv and the tables of NETS and SCALING (times in seconds per repetition, clocks in
     ns since launch, `run` = the file a row is from) and returns their names. A table without rows has its header.
     """
     target = Path(folder)
@@ -50,12 +51,13 @@ def write_csv(folder: str, views: List[Overview]) -> List[str]:
         target / "slow_ranks.csv", index=False, float_format=NUMBERS
     )
     _write_samples(target / "samples.csv", views)
-    for name, (columns, pieces) in NETS.items():
+    more = {**NETS, **SCALING}
+    for name, (columns, pieces) in more.items():
         frames = [piece.assign(run=view.run.path) for view in views for piece in pieces(view)]
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
         columns = ["run"] + columns + [column for column in table if column not in ["run"] + columns]
         table.reindex(columns=columns).to_csv(target / name, index=False, float_format=NUMBERS)
-    return ["cases.csv", "slow_ranks.csv", "samples.csv", *NETS]
+    return ["cases.csv", "slow_ranks.csv", "samples.csv", *more]
 
 
 def _networks(view: Overview) -> Iterator[pd.DataFrame]:

@@ -16,12 +16,14 @@ from .units import NETS, percent, quantity, scale_of, span
 WIDTH = 1040
 MANY_RANKS = 200  # beyond these: bands of quantiles instead of one dot per rank
 WIDE = (*NETS, "conv2d")  # workloads whose cases have long names
+NETWORK = ("collective", "pairwise")  # have figures of their own
 NODE_LINES = 8  # clock drifts drawn one by one
 
 
 def rate_bars(view: Overview, unit: str) -> str:
     """A bar per case: median over ranks, its interval, the slowest rank, the roof it is compared with."""
     rows = view.cases[(view.cases["unit"] == unit) & np.isfinite(view.cases["rate"])]
+    rows = rows[~rows["distributed"].astype(bool)]  # those have curves of their own
     if rows.empty or unit == "s":
         return ""
     left = _label_room([f"{row.case}  {row.label}" for row in rows.itertuples()], rows["workload"])
@@ -42,7 +44,7 @@ def rate_bars(view: Overview, unit: str) -> str:
             f"{percent(row.of_roof)} of {row.roof}" if row.roof else "roof" if row.role == "roof" else ""
         )
         drawing.text(WIDTH - right + 10, middle + 4, quantity(row.rate, unit, 4), "t v")
-        drawing.text(WIDTH - right + 116, middle + 4, share, "t dim")
+        drawing.text(WIDTH - right + 128, middle + 4, share, "t dim")
     return drawing.render()
 
 

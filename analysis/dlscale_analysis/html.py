@@ -13,8 +13,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from . import figures, timeline, units
+from .casestats import CaseStats
 from .net_html import nets_section
 from .overview import Overview, harness_shares
+from .scale_html import scaling_section
 from .summary import target_interval
 
 SLOWEST = 20  # ranks listed per run
@@ -41,7 +43,9 @@ def write_html(path: str, views: List[Overview]) -> int:
         plural=units.plural,
         gib=units.gibibytes,
     )
-    sheets = ["report.css"] + (["nets.css"] if any(view.nets for view in views) else [])
+    nets, scaling = (any(getattr(view, name) for view in views) for name in ("nets", "scaling"))
+    sheets = ["report.css"] + (["nets.css"] if nets or scaling else [])
+    sheets += ["scaling.css"] if scaling else []
     text = environment.get_template("report.html.j2").render(
         style=Markup("".join((here / sheet).read_text(encoding="utf-8") for sheet in sheets)),
         span=units.span,
@@ -55,7 +59,8 @@ def write_html(path: str, views: List[Overview]) -> int:
 def section(view: Overview, index: int) -> Dict[str, Any]:
     """What the template shows of one run."""
     run, cases = view.run, view.cases
-    labels = cases.set_index("case")["label"]
+    network = set(cases.loc[cases["workload"].isin(figures.NETWORK), "case"])
+    drawn = list(view.stats.values())
     noop = [stats for stats in view.stats.values() if run.case(stats.id)["workload"] == "noop"]
     return {
         "anchor": f"run{index}",
@@ -79,23 +84,13 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
             if text
         ],
         "nets": nets_section(view),
+        "scaling": scaling_section(view),
         "strips": Markup(figures.rank_strips(view)),
         "many": len(run.ranks) > figures.MANY_RANKS,
         "slowest": slowest_rows(view),
         "hosts": host_table(view),
-        "samples": [
-            (
-                stats.id,
-                labels[stats.id],
-                Markup(
-                    timeline.sample_figure(
-                        stats, labels[stats.id], run.case(stats.id)["occupancy"] == "alone"
-                    )
-                ),
-                cases.loc[cases["case"] == stats.id].iloc[0],
-            )
-            for stats in view.stats.values()
-        ],
+        "samples": [_samples(view, stats) for stats in drawn if stats.id not in network],
+        "network_samples": [_samples(view, stats) for stats in drawn if stats.id in network],
         "noop": [
             (
                 stats,
@@ -112,6 +107,13 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
         "ranks": [row for _, row in run.ranks.head(RANKS).iterrows()],
         "rank_count": len(run.ranks),
     }
+
+
+def _samples(view: Overview, stats: CaseStats) -> tuple:
+    """Id, label, drawing and row of one case."""
+    row = view.cases.loc[view.cases["case"] == stats.id].iloc[0]
+    alone = row["occupancy"] == "alone"
+    return stats.id, row["label"], Markup(timeline.sample_figure(stats, row["label"], alone)), row
 
 
 def slowest_rows(view: Overview) -> List[Dict[str, Any]]:

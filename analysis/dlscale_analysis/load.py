@@ -112,6 +112,7 @@ class Run:
     def __init__(self, path: str, handle: h5py.File) -> None:
         self.path = path
         self._file = handle
+        self._samples: Dict[int, Samples] = {}  # each looked at once, so that all see the same rows
         self.attrs: Dict[str, Any] = {name: _plain(value) for name, value in handle.attrs.items()}
         version = self.attrs.get("schema_version")
         if not isinstance(version, int) or "cases" not in handle:
@@ -161,10 +162,12 @@ class Run:
 
     def samples(self, case_id: int) -> Samples:
         """The samples of one case; empty (rows = 0) when none were written."""
+        if case_id in self._samples:
+            return self._samples[case_id]
         name = f"samples/{case_id:04d}"
         group = self._file[name] if name in self._file else None
         try:
-            return Samples(case_id, group)
+            return self._samples.setdefault(case_id, Samples(case_id, group))
         except (OSError, RuntimeError) as error:
             raise RunFileError(
                 f"{self.path}: the samples of case {case_id} can't be read " f"({_first_line(error)})"

@@ -168,15 +168,16 @@ def _net_row(run: Run, stats: Dict[int, CaseStats], case: pd.Series, row: pd.Ser
 
 
 def fma_share(run: Run, stats: Dict[int, CaseStats], case: pd.Series) -> Dict[str, Any]:
-    """FLOP/s of the case, and its share of the same rank's FMA roof: median over ranks."""
+    """FLOP/s of the case per rank, and its share of the same rank's FMA roof: median over ranks."""
     found = stats.get(int(case["id"]))
     row: Dict[str, Any] = {"flop_rate": math.nan, "of_fma": math.nan, "fma_case": -1}
     if found is None or not found.time.count or not case["flops"] > 0:
         return row
-    row["flop_rate"] = float(case["flops"]) / found.time.median
+    own = float(case["flops"]) / (len(found.ranks) if found.distributed else 1)
+    row["flop_rate"] = own / found.time.median
     roof = find_roof(run, stats, case, "fma")
-    if roof is not None and not found.distributed:
-        shares = float(case["flops"]) / found.rank_s / roof_rates(roof, found.ranks)
+    if roof is not None:
+        shares = own / found.rank_s / roof_rates(roof, found.ranks)
         if np.isfinite(shares).any():
             row.update({"of_fma": float(np.nanmedian(shares)), "fma_case": roof.id})
     return row
@@ -260,9 +261,11 @@ def conv_sums(conv: pd.DataFrame) -> List[ConvSum]:
 
 
 def part_groups(parts: List[Stretches]) -> List[List[Stretches]]:
-    """Cases that have the same parts, together: one table each."""
+    """Cases that have the same parts, together: one table each. Products have a table of their own."""
     groups: Dict[tuple, List[Stretches]] = {}
     for entry in parts:
+        if "blas" in entry.names:
+            continue
         groups.setdefault(tuple(entry.names), []).append(entry)
     return list(groups.values())
 

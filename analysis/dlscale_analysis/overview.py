@@ -12,23 +12,15 @@ import pandas as pd
 from .casestats import CaseStats, read_cases
 from .load import Run
 from .nets import Nets, look_at_nets
-from .places import crowded_ranks, oversubscribed, unbound_hosts, writer_alive
+from .places import crowded_ranks, unbound_hosts, writer_alive
+from .scaling import Scaling, look_at_scaling
 from .slow import SlowHost, SlowRank, find, slow_hosts, slow_ranks
 from .summary import summarise, target_interval
-from .units import percent, plural, quantity, span
+from .tiles import Tile, headline_tiles
+from .units import percent, plural
 
 WARNING_KEYS = ("warnings", "mislaunch", "mis_launch", "mixed", "differences")  # of /system/environment
 LARGE_NOOP_SHARE = 0.01  # of a sample, from which the harness's own cost is worth a warning
-
-
-@dataclass
-class Tile:
-    """One headline number."""
-
-    title: str
-    value: str
-    detail: str = ""
-    level: str = ""  # good | warn | bad | ""
 
 
 @dataclass
@@ -42,6 +34,7 @@ class Overview:
     slow: List[SlowRank]
     hosts: List[SlowHost]  # those all of whose ranks are slow
     nets: Nets = field(default_factory=Nets)
+    scaling: Scaling = field(default_factory=Scaling)
     warnings: List[str] = field(default_factory=list)
     verdict: str = ""
     level: str = "good"
@@ -66,11 +59,18 @@ def look(run: Run) -> Overview:
     findings = find(run, stats)
     slow = slow_ranks(run, stats, findings)
     view = Overview(
-        run, stats, cases, findings, slow, slow_hosts(run, slow), look_at_nets(run, stats, cases)
+        run,
+        stats,
+        cases,
+        findings,
+        slow,
+        slow_hosts(run, slow),
+        look_at_nets(run, stats, cases),
+        look_at_scaling(run, stats, cases),
     )
     view.warnings = _warnings(view)
     view.verdict, view.level = _verdict(view)
-    view.tiles = _tiles(view)
+    view.tiles = headline_tiles(view)
     return view
 
 
@@ -94,103 +94,6 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     if status == "running" and not writer_alive(view.run):
         status = "cut off (it says running, but its writer is gone)"
     return f"{status}: " + ", ".join(parts), level
-
-
-def _tiles(view: Overview) -> List[Tile]:
-    """Up to eight headline numbers, in the order a buyer reads them."""
-    run, cases = view.run, view.cases
-    latest = run.ranks[run.ranks["launch"] == run.ranks["launch"].max()] if len(run.ranks) else run.ranks
-    threads = sorted(set(latest["threads"].astype(int))) if len(latest) else []
-    per_rank = "1 thread" if threads == [1] else f"{'/'.join(map(str, threads))} threads"
-    detail = f"on {plural(latest['host'].nunique(), 'node')}, {per_rank} per rank"
-    tiles = [Tile("Size", plural(len(latest), "rank"), detail if len(latest) else "")]
-    judged = cases[cases["check_passed"] >= 0]
-    good = int((judged["check_passed"] == 1).sum())
-    tiles.append(
-        Tile(
-            "Checks passed",
-            f"{good} of {len(judged)}",
-            "",
-            "good" if good == len(judged) and good else "bad" if good < len(judged) else "",
-        )
-    )
-    headlines = (
-        ("GEMM", "gemm"),
-        ("Training", "train"),
-        ("Inference", "infer"),
-        ("Memory bandwidth", "triad"),
-    )
-    for title, workload in headlines:
-        tiles += [_rate_tile(view, title, row) for row in _headline(cases, workload)]
-    shared = cases[np.isfinite(cases["sharing"])]
-    if len(shared):
-        row = shared.loc[shared["sharing"].idxmin()]
-        tiles.append(
-            Tile(
-                "Sharing, worst",
-                f"{row['sharing']:.3f}",
-                f"{row['label']}: rate together / alone "
-                + span(row["sharing_low"], row["sharing_high"], 1.0, ""),
-            )
-        )
-    noop = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
-    if len(noop):
-        row = noop.iloc[0]
-        tiles.append(
-            Tile(
-                "No-op (the harness)",
-                quantity(row["median_s"], "s"),
-                f"per {'repetition' if row['repeats'] > 1 else 'sample'}; slowest rank "
-                f"{quantity(row['slowest_s'], 's')}",
-            )
-        )
-    named = len(view.standing_out)
-    worst = (view.hosts or view.standing_out or [None])[0]
-    tiles.append(
-        Tile(
-            "Slow ranks",
-            str(named),
-            worst.sentence() if worst else "none beyond 3 % and 5 MADs",
-            "warn" if named else "good",
-        )
-    )
-    return tiles
-
-
-def _headline(cases: pd.DataFrame, workload: str) -> List[pd.Series]:
-    """For each dtype the completed case with the most work per time, all ranks at once where there is such a case."""
-    rows = cases[
-        (cases["workload"] == workload) & np.isfinite(cases["rate"]) & (cases["status"] != "failed")
-    ]
-    if (rows["occupancy"] == "together").any():
-        rows = rows[rows["occupancy"] == "together"]
-    return [group.loc[group["rate"].idxmax()] for _, group in rows.groupby("dtype")][:2]
-
-
-def _rate_tile(view: Overview, title: str, row: pd.Series) -> Tile:
-    """Rate per node: the sum of its ranks, when all work together; else per rank."""
-    stats = view.stats[int(row["case"])]
-    roof = f", {percent(row['of_roof'])} of {row['roof']}" if row["roof"] else ""
-    whole = (
-        row["occupancy"] == "together"
-        and not stats.distributed
-        and not oversubscribed(view.run).get(row["launch"])
-    )
-    title += " per node" if whole else " per rank"
-    title += f", {row['dtype']}" if row["dtype"] else ""
-    detail = row["label"]
-    if whole:
-        nodes = pd.Series(stats.work / stats.rank_s).groupby(stats.hosts).sum()
-        return Tile(
-            title,
-            quantity(float(nodes.median()), row["unit"]),
-            f"slowest {quantity(float(nodes.min()), row['unit'])} ({nodes.idxmin()}){roof}; {detail}",
-        )
-    return Tile(
-        title,
-        quantity(row["rate"], row["unit"]),
-        f"slowest {quantity(stats.rate(row['slowest_s']), row['unit'])}{roof}; {detail}",
-    )
 
 
 def _warnings(view: Overview) -> List[str]:

@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--csv",
         metavar="DIR",
-        help="also write cases.csv, slow_ranks.csv, samples.csv and the tables of networks there",
+        help="also write cases.csv, slow_ranks.csv, samples.csv and the tables of networks and of scaling there",
     )
     parser.add_argument(
         "--follow", action="store_true", help="show the progress of a running file first, every 2 s"

@@ -42,6 +42,11 @@ class Samples:
             "layer_flops", len(self.layer_names)
         )  # FLOP per repetition and rank
         self.layer_bytes = self._vector("layer_bytes", len(self.layer_names))  # B likewise
+        self.bucket_bytes = (  # B of each gradient bucket
+            group["bucket_bytes"][()].astype(float)
+            if group is not None and "bucket_bytes" in group
+            else np.empty(0)
+        )
         self.epoch_names = self._names("epoch_names")
         self.epoch_units = self._names("epoch_units")
         self.epoch_descriptions = self._names("epoch_descriptions")
@@ -71,6 +76,13 @@ class Samples:
     def probes(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, probe] in `probe_units`, in the order of `probe_names`."""
         return self._read_wide("probes", rows, columns)
+
+    def buckets(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """float64 [sample, participant, bucket, 3]: when a gradient bucket was ready, when its reduction was entered and
+        when it was done, in seconds from the rank's own start of the sample. No bucket where the case has none.
+        """
+        values = self._read_wide("buckets", rows, columns)
+        return values if values.ndim == 4 else np.full(values.shape[:2] + (0, 3), np.nan)
 
     def parts(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """float64 [sample, participant, part] in seconds, in the order of `part_names`."""

@@ -138,6 +138,39 @@ def mover_ratio(numerator: Interval, denominator: Interval) -> Interval:
     return Interval(ratio, low, high, count, coverage, least, most)
 
 
+def mean_interval(mean: float, block_means: np.ndarray) -> Interval:
+    """A mean over all samples with the interval that its block means give by order statistics, widened to hold it."""
+    found = median_interval(block_means)
+    if not math.isfinite(mean) or not found.count:
+        return EMPTY
+    low, high = min(found.low, mean), max(found.high, mean)
+    if not found.valid:
+        low = high = math.nan
+    return Interval(mean, low, high, found.count, found.coverage, found.min, found.max)
+
+
+def mover_difference(first: Interval, second: Interval) -> Interval:
+    """first − second of independent values with its interval: MOVER (Zou & Donner 2008); only if both have one."""
+    if not (math.isfinite(first.median) and math.isfinite(second.median)):
+        return EMPTY
+    difference = first.median - second.median
+    low = high = math.nan
+    if first.valid and second.valid:
+        low = difference - math.hypot(first.median - first.low, second.high - second.median)
+        high = difference + math.hypot(first.high - first.median, second.median - second.low)
+    coverage = min(first.coverage, second.coverage)
+    count = min(first.count, second.count)
+    return Interval(
+        difference, low, high, count, coverage, first.min - second.max, first.max - second.min
+    )
+
+
+def scaled(value: Interval, factor: float) -> Interval:
+    """`value` times a positive number that is known exactly."""
+    ends = (factor * end for end in (value.median, value.low, value.high))
+    return Interval(*ends, value.count, value.coverage, factor * value.min, factor * value.max)
+
+
 def scaled_mad(values: np.ndarray) -> float:
     """1.4826 × median absolute deviation from the median: a standard deviation that outliers don't move."""
     kept = np.asarray(values, dtype=float)

@@ -23,7 +23,7 @@ DEFAULT_TARGET = (
 
 def summarise(run: Run, stats: Optional[Dict[int, CaseStats]] = None) -> pd.DataFrame:
     """One row per case of the file, in its order. Times in seconds per repetition, rates in FLOP/s, B/s or (unit "s")
-    seconds; per rank for per-rank cases. `low`, `high` belong to `rate`; NaN with fewer than six blocks, where only
+    seconds, per rank. `low`, `high` belong to `rate`; NaN with fewer than six blocks, where only
     the spread `least` … `most` of the block medians is known."""
     stats = read_cases(run) if stats is None else stats
     labels = case_labels(run.cases)
@@ -216,7 +216,7 @@ def roof_bounds(
         ):
             continue
         work = float(case["flops"] if roof.kind == "flops" else case["bytes_touched"])
-        if roof.kind == "time" or not work > 0:
+        if roof.kind in ("time", "bus") or not work > 0:
             continue
         rates = pd.Series(roof.work / roof.rank_s, index=roof.ranks).reindex(found.ranks).to_numpy()
         if found.distributed:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from . import net_terminal
+from . import net_terminal, scale_terminal
+from .figures import NETWORK
 from .overview import Overview
 from .tables import STYLES, plain_table
 from .units import MISSING, digits, percent, plural, quantity, scale_of, span
@@ -32,6 +33,7 @@ def print_run(console: Console, view: Overview) -> None:
     )
     _print_tiles(console, view)
     _print_cases(console, view.cases)
+    scale_terminal.print_scaling(console, view)
     net_terminal.print_nets(console, view)
     _print_problems(console, view.cases)
     _print_slow(console, view)
@@ -62,6 +64,9 @@ def _print_cases(console: Console, cases: pd.DataFrame) -> None:
     rows = cases[np.isfinite(cases["median_s"])]
     if rows.empty:
         console.print("\nNo case has a measured sample yet.")
+        return
+    rows = rows[~rows["workload"].isin(NETWORK)]
+    if rows.empty:
         return
     shared = np.isfinite(rows["sharing"]).any()
     columns = ["#", "case", "rate", "interval", "roof", "worst", "slowest rank"] + (

@@ -11,7 +11,7 @@ import pandas as pd
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 IMAGES = "images/s"
-RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "images": IMAGES, "time": "s"}
+RATE_UNITS = {"flops": "FLOP/s", "bytes": "B/s", "images": IMAGES, "bus": "B/s", "time": "s"}
 MISSING = "–"
 
 
@@ -89,6 +89,16 @@ def gibibytes(count: float) -> str:
     return f"{count / 2**30:.0f} GiB" if count and math.isfinite(count) else MISSING
 
 
+def byte_count(count: Any) -> str:
+    """ "8 B", "64 KiB", "25 MiB"; decimal where that is rounder: "6.57 MB"."""
+    if not isinstance(count, (int, float)) or not math.isfinite(count):
+        return str(count)
+    for factor, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if factor <= count < 1024 * factor and count % (factor // 8) == 0:
+            return f"{count / factor:g} {name}"
+    return f"{count:.0f} B" if count < 1024 else quantity(float(count), "B")
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
@@ -97,6 +107,7 @@ HIDDEN_KEYS = {"dtype", "threads", "occupancy", "device", "variant"}  # have col
 SIZE_KEYS = ("m", "n", "k")
 TRANSPOSED = ("trans_a", "trans_b")
 NETS = ("train", "infer")
+PARALLEL_KEYS = {"overlap", "bucket_bytes", "scaling", "check_replicas"}  # of parallel = data
 CONV_SIZES = ("batch", "channels", "height", "width", "filters", "kernel_h", "kernel_w")
 CONV_KEYS = {
     *CONV_SIZES,
@@ -116,7 +127,8 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
         }
     variants = cases.groupby("workload")["variant"].nunique()
     threads = cases.groupby("workload")["threads"].nunique()
-    counts = cases[cases["placement"] != ""].groupby("workload")["ranks"].nunique()
+    placed = cases[cases["placement"] != ""].groupby("workload")
+    counts, placements = placed["ranks"].nunique(), placed["placement"].nunique()
     labels: Dict[int, str] = {}
     for row in cases.itertuples():
         named, said = _identity(row.workload, row.params)
@@ -129,7 +141,9 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
         parts += [str(row.dtype)] if row.dtype else []
         parts += [str(row.variant)] if variants[row.workload] > 1 else []
         parts += [f"{row.threads}t"] if threads[row.workload] > 1 else []
-        parts += [f"p={row.ranks}"] if counts.get(row.workload, 1) > 1 else []
+        shared = row.placement != ""
+        parts += [f"p={row.ranks}"] if shared and counts.get(row.workload, 1) > 1 else []
+        parts += [row.placement] if shared and placements.get(row.workload, 1) > 1 else []
         parts += (
             [] if row.occupancy in ("", "together") else [str(row.occupancy)]
         )  # together is what goes without saying
@@ -140,10 +154,22 @@ def case_labels(cases: pd.DataFrame) -> Dict[int, str]:
 def _identity(workload: str, params: Mapping[str, Any]) -> Tuple[List[str], Set[str]]:
     """What always belongs in the name of a case of this workload, and the keys it says."""
     if workload in NETS and "model" in params:
-        return [str(params["model"]), f"batch={short(params.get('batch', '?'))}"], {"model", "batch"}
+        size = "global_batch" if params.get("scaling") == "strong" else "batch"
+        own = [str(params["model"]), f"{size}={short(params.get(size, '?'))}"]
+        own += ["data"] if params.get("parallel") == "data" else []
+        said = {"model", "batch", "global_batch", "scaling", "parallel", "communicate"}
+        if params.get("communicate") is False:
+            return own + ["no comm."], said | PARALLEL_KEYS
+        return own, said if params.get("parallel") == "data" else said | PARALLEL_KEYS
+    if workload == "collective" and "bytes" in params:
+        own = [str(params.get("op", "")), byte_count(params["bytes"])]
+        own += ["in place"] if params.get("in_place") else []
+        return own, {"op", "bytes", "in_place"}
+    if workload == "pairwise" and "bytes" in params:
+        return [byte_count(params["bytes"])], {"bytes"}
     if workload == "conv2d" and convolution(params):
         return [convolution(params), pass_name(params.get("pass", ""))], CONV_KEYS
-    sizes = _sizes(params)
+    sizes = product_sizes(params)
     return sizes, set(SIZE_KEYS + TRANSPOSED) if sizes else set()
 
 
@@ -171,7 +197,8 @@ def convolution(params: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _sizes(params: Mapping[str, Any]) -> List[str]:
+def product_sizes(params: Mapping[str, Any]) -> List[str]:
+    """["2048³"] or ["512×64×1024", "Aᵀ"]; empty where there are no m, n and k."""
     if not all(isinstance(params.get(key), (int, float)) for key in SIZE_KEYS):
         return []
     m, n, k = (int(params[key]) for key in SIZE_KEYS)

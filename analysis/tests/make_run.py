@@ -14,74 +14,9 @@ import h5py
 import numpy as np
 
 from make_nets import append_wide
+from make_scaling import phases, write_arrays
 from run_spec import CaseSpec, RunSpec, big_cases, default_cases
-
-TEXT = {
-    "series": 32,
-    "role": 16,
-    "workload": 32,
-    "variant": 16,
-    "device": 16,
-    "dtype": 8,
-    "occupancy": 16,
-    "placement": 16,
-    "engine": 16,
-    "params": 1024,
-    "status": 16,
-    "stop_reason": 32,
-    "mode": 16,
-    "results": 2048,
-    "message": 512,
-    "repro": 512,
-}
-INTEGERS = ("id", "launch", "order", "ranks", "threads", "blocks", "check_passed")
-LONG = ("samples", "warmup", "repeats")
-CASE_ORDER = (
-    "id launch order series role workload variant device dtype occupancy placement ranks threads engine params "
-    "flops bytes_touched bytes_sent memory_bytes items status stop_reason blocks samples warmup repeats mode "
-    "median_s low_s high_s check_error check_tolerance check_passed results message repro"
-).split()
-CASE_TYPE = np.dtype(
-    [
-        (
-            name,
-            (
-                f"S{TEXT[name]}"
-                if name in TEXT
-                else "<i4" if name in INTEGERS else "<i8" if name in LONG else "<f8"
-            ),
-        )
-        for name in CASE_ORDER
-    ]
-)
-RANK_TYPE = np.dtype(
-    [
-        ("rank", "<i4"),
-        ("host", "S64"),
-        ("local_rank", "<i4"),
-        ("pid", "<i4"),
-        ("cpus", "S64"),
-        ("threads", "<i4"),
-        ("numa", "<i4"),
-        ("device", "S32"),
-        ("device_uuid", "S64"),
-        ("memory_bytes", "<i8"),
-        ("switch", "S32"),
-    ]
-)
-LAUNCH_TYPE = np.dtype([("launch", "<i4"), ("started", "S32"), ("hosts", "S4096"), ("reason", "S16")])
-CLOCK_TYPE = np.dtype(
-    [
-        ("launch", "<i4"),
-        ("case", "<i4"),
-        ("block", "<i4"),
-        ("node", "<i4"),
-        ("offset_ns", "<i8"),
-        ("min_rtt_ns", "<i8"),
-        ("error_ns", "<i8"),
-        ("at_ns", "<i8"),
-    ]
-)
+from run_types import CASE_TYPE, CLOCK_TYPE, LAUNCH_TYPE, RANK_TYPE
 
 
 def write_run(path: str, spec: Optional[RunSpec] = None) -> None:
@@ -90,11 +25,27 @@ def write_run(path: str, spec: Optional[RunSpec] = None) -> None:
     with h5py.File(path, "w", libver="latest") as file:
         write_header(file, spec)
         for case_id, case in enumerate(spec.cases if spec.cases is not None else default_cases()):
+            if case.arrays:
+                write_given(file, spec, case, case_id)
+                continue
             start, stop, phase, block, repeats = invent(spec, case, case_id)
             create_samples(file, case_id, spec.ranks)
             if case.status != "skipped":
                 append_samples(file, case_id, start, stop, phase, block, repeats)
                 append_wide(file[f"samples/{case_id:04d}"], case, start, stop, phase)
+
+
+def write_given(file: h5py.File, spec: RunSpec, case: CaseSpec, case_id: int) -> None:
+    """A case that brings its times, on the root's clock: written on the clocks of its nodes."""
+    clocks = file["system/clocks"][()]
+    offsets = {int(row["node"]): int(row["offset_ns"]) for row in clocks[clocks["case"] == case_id]}
+    own = np.array([offsets.get(rank // spec.ranks_per_host, 0) for rank in case.participants])
+    phase, block = phases(case.arrays)
+    times = [case.arrays[name] + 10**12 - own for name in ("start", "stop")]
+    create_samples(file, case_id, len(case.participants))
+    if case.status != "skipped":
+        append_samples(file, case_id, *times, phase, block, np.full(len(block), case.repeats, "i4"))
+        write_arrays(file[f"samples/{case_id:04d}"], case.arrays, case.participants)
 
 
 def write_header(file: h5py.File, spec: RunSpec) -> None:
@@ -182,11 +133,12 @@ def case_rows(spec: RunSpec, cases: List[CaseSpec]) -> np.ndarray:
             "dtype": case.dtype,
             "occupancy": case.occupancy,
             "placement": case.placement,
-            "ranks": spec.ranks,
+            "ranks": len(case.participants) or spec.ranks,
             "threads": spec.threads,
             "params": json.dumps(case.params),
             "flops": case.flops,
             "bytes_touched": case.bytes_touched,
+            "bytes_sent": case.bytes_sent,
             "memory_bytes": 1e8,
             "items": case.items,
             "status": case.status,

@@ -31,6 +31,11 @@ class CaseSpec:
     launch: int = 0
     series: str = ""
     items: float = 0.0
+    bytes_sent: float = 0.0
+    participants: List[int] = field(default_factory=list)  # world ranks; empty: all
+    arrays: Dict[str, Any] = field(
+        default_factory=dict
+    )  # start, stop on the common clock and more, instead of invented ones (make_scaling.py)
     results: Dict[str, Any] = field(default_factory=dict)  # beside the roofs
     parts: Dict[str, float] = field(default_factory=dict)  # shares of each sample
     layers: List[Tuple[str, float, float, float]] = field(
