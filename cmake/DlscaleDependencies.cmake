@@ -21,6 +21,31 @@ endif()
 # BLAS through its Fortran interface with 32-bit integers; any vendor (BLA_VENDOR).
 find_package(BLAS REQUIRED)
 
+# ScaLAPACK is optional: without it there is no pdgemm. It is found by its file, since CMake packages of it name the BLAS
+# that they were built with. MKL's wants its BLACS beside it:
+# -DSCALAPACK_LIBRARIES="mkl_scalapack_lp64;mkl_blacs_openmpi_lp64"
+if(NOT SCALAPACK_LIBRARIES)
+  set(dlscale_scalapack_names scalapack-openmpi scalapack)
+  if("${MPI_CXX_LIBRARIES}" MATCHES "mpich")
+    set(dlscale_scalapack_names scalapack-mpich scalapack)
+  endif()
+  find_library(DLSCALE_SCALAPACK_LIBRARY NAMES ${dlscale_scalapack_names}
+               HINTS ${SCALAPACK_ROOT} $ENV{SCALAPACK_ROOT} PATH_SUFFIXES lib lib64)
+  set(SCALAPACK_LIBRARIES ${DLSCALE_SCALAPACK_LIBRARY})
+endif()
+if(NOT SCALAPACK_LIBRARIES)
+  message(STATUS "dlscale: ScaLAPACK not found, the workload pdgemm is left out "
+                 "(Debian: libscalapack-openmpi-dev; else SCALAPACK_ROOT or SCALAPACK_LIBRARIES)")
+elseif("${BLAS_LIBRARIES}" MATCHES "\\.a(;|$)")
+  message(STATUS "dlscale: the BLAS is static, the workload pdgemm is left out (its products can't be timed); "
+                 "link a shared one")
+else()
+  message(STATUS "Found ScaLAPACK: ${SCALAPACK_LIBRARIES}")
+  add_library(dlscale_scalapack INTERFACE)
+  # In front of BLAS and MPI, whose symbols it needs.
+  target_link_libraries(dlscale_scalapack INTERFACE ${SCALAPACK_LIBRARIES} BLAS::BLAS MPI::MPI_CXX)
+endif()
+
 # *Serial* HDF5: the MPI flavour's headers may come first on the path and would then be taken by mistake.
 set(HDF5_PREFER_PARALLEL OFF)
 find_package(HDF5 REQUIRED COMPONENTS C)

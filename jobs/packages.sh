@@ -19,7 +19,7 @@ TEXT
 run_packages=(
   g++ cmake ninja-build pkgconf git curl ca-certificates
   libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-dev libopenblas-pthread-dev libhwloc-dev
-  libdnnl-dev zlib1g-dev
+  libscalapack-openmpi-dev libdnnl-dev zlib1g-dev
   libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev catch2
   python3 python3-h5py python3-numpy python3-pandas python3-rich python3-jinja2
 )

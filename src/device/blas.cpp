@@ -16,7 +16,10 @@ Function find(const char* name) {
 }
 
 std::string library_of(const char* function) {
-  void* address = dlsym(RTLD_DEFAULT, function);
+  // Behind the program: it may have a dgemm_ of its own that times and forwards (pdgemm's). Where the
+  // BLAS is linked statically, the program's own is it.
+  void* address = dlsym(RTLD_NEXT, function);
+  if (address == nullptr) address = dlsym(RTLD_DEFAULT, function);
   Dl_info info = {};
   if (address == nullptr || dladdr(address, &info) == 0 || info.dli_fname == nullptr) return {};
   char path[PATH_MAX] = {};

@@ -179,6 +179,9 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
   } else if (c.ranks < entry.least_ranks) {
     c.message = sentence(fmt::format("needs at least {} ranks, has {}", entry.least_ranks, c.ranks), {},
                          "start more ranks");
+  } else if (std::string why = entry.misfit ? entry.misfit(c.params, c.ranks) : std::string();
+             !why.empty()) {
+    c.message = std::move(why);
   } else if (wanted > machine_.most_ranks_per_node()) {
     c.message = sentence(fmt::format("occupancy \"{}\" needs {} ranks on a node, at most {} run on one",
                                      wanted, wanted, machine_.most_ranks_per_node()),

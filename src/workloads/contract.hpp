@@ -135,6 +135,9 @@ struct Entry {
   /// nullptr: always. Reads the processor and the library, measures nothing; asked on rank 0, never for
   /// a layout that is assumed.
   std::string (*unavailable)(const Params&) = nullptr;
+  /// Empty when so many participants can run the case, else why not ("grid 4x4 needs 16 ranks"): the
+  /// plan then skips it. nullptr: any number can. Pure.
+  std::string (*misfit)(const Params&, int ranks) = nullptr;
   /// Pure. `ranks` = participants, `threads` per rank.
   Cost (*cost)(const Params&, int ranks, int threads) = nullptr;
   /// Roofs this case is compared with; empty for none. Pure.

@@ -105,6 +105,7 @@ TEST_CASE("every workload passes its own examples on every rank") {
     for (const Params& params : entry.examples()) {
       if (entry.unavailable && !entry.unavailable(params).empty()) continue;
       if (world.size() < entry.least_ranks) continue;
+      if (entry.misfit && !entry.misfit(params, world.size()).empty()) continue;
       ++examples;
       const Cost cost = entry.cost(params, world.size(), 2);
       const std::string sentence = entry.validate(params);

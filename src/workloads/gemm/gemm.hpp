@@ -40,6 +40,10 @@ struct GemmPrecision {
   double accumulate, output;
 };
 
+/// Unit roundoff of a type.
+template <class T>
+constexpr double unit_roundoff = sizeof(T) == 8 ? 0x1p-53 : 0x1p-24;
+
 /// Everything verification needs; spans are column-major and dense.
 template <class T>
 struct GemmResult {
@@ -48,6 +52,31 @@ struct GemmResult {
   std::int64_t repetitions = 1;  ///< executions since C was filled: with β ≠ 0 they compound
   std::span<const T> a, b, c;
 };
+
+/// Columns of X in the residual check, and the stream of its signs: sign_at(key, row · columns +
+/// column).
+constexpr int gemm_probe_columns = 4;
+constexpr std::uint64_t gemm_probe_stream = 0x58;
+
+/// Largest |R| that rounding explains: docs/metrics.md, "Verifying GEMM".
+double gemm_residual_tolerance(const GemmShape& shape, std::int64_t repetitions,
+                               GemmPrecision precision);
+
+/// What the repetitions make of the factors: C = α·sum·op(A)·op(B) + power·C₀, sum = Σβⁱ, power = βʳ.
+template <class W>
+struct GemmFactors {
+  W sum = 0, power = 1;
+};
+template <class W>
+GemmFactors<W> gemm_factors(double beta, std::int64_t repetitions) {
+  GemmFactors<W> f;
+  for (std::int64_t i = 0; i < repetitions; ++i) {
+    f.sum += f.power;
+    f.power *= static_cast<W>(beta);
+    if (beta == 0) break;
+  }
+  return f;
+}
 
 /// Residual check at full size: R = C·X − (α·s·op(A)(op(B)·X) + βʳ·C₀·X) for X of four ±1 columns, s =
 /// Σβⁱ, i < r; max|R| ≤ tolerance. Evaluated in double for float data and in long double for double
@@ -58,6 +87,14 @@ Check gemm_check(const GemmResult<T>& result, GemmPrecision precision);
 /// The loop a student would write, in float64: op(A)·op(B) for one element.
 template <class T>
 double gemm_reference_element(const GemmResult<T>& result, std::int64_t row, std::int64_t column);
+
+/// One element of C against what it must be, given op(A)·op(B) and C₀ there in float64.
+struct GemmElementError {
+  double error = 0, tolerance = 0;
+  double ratio() const;
+};
+GemmElementError gemm_element_error(const GemmShape& shape, std::int64_t repetitions,
+                                    GemmPrecision precision, double product, double c0, double value);
 
 /// Every element against the reference, |C − C_ref| ≤ (k + 2)·u·(|α|·|op(A)|·|op(B)| + |β·C₀|) per
 /// repetition (Higham, Accuracy and Stability, §3.5). O(m·n·k): for small cases.

@@ -10,8 +10,7 @@
 namespace dlscale {
 namespace {
 
-constexpr int columns = 4;
-constexpr std::uint64_t probe_stream = 0x58;  // X
+constexpr int columns = gemm_probe_columns;
 
 // rows × 4, row after row.
 template <class W>
@@ -48,8 +47,9 @@ void multiply_transposed(std::int64_t rows, std::int64_t cols, At at, const Thin
   }
 }
 
-// Scale of the expected error of one residual entry; the check allows four times as much.
-double residual_scale(const GemmShape& s, std::int64_t repetitions, GemmPrecision u) {
+}  // namespace
+
+double gemm_residual_tolerance(const GemmShape& s, std::int64_t repetitions, GemmPrecision u) {
   const auto n = static_cast<double>(s.n), k = static_cast<double>(s.k);
   const double product = std::fabs(s.alpha) * uniform_sigma * uniform_sigma;  // |α| σ_A σ_B
   const double beta = std::fabs(s.beta);
@@ -62,16 +62,14 @@ double residual_scale(const GemmShape& s, std::int64_t repetitions, GemmPrecisio
             2 * u.output * uniform_sigma * power;
     if (beta == 0) break;
   }
-  return std::sqrt(n) * scale;
+  return 4 * std::sqrt(n) * scale;  // the scale of one entry's error; four times for the largest
 }
-
-}  // namespace
 
 template <class T>
 Check gemm_check(const GemmResult<T>& r, GemmPrecision precision) {
   using W = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const GemmShape& s = r.shape;
-  const std::uint64_t x_key = stream_key(r.seed, probe_stream);
+  const std::uint64_t x_key = stream_key(r.seed, gemm_probe_stream);
   const std::uint64_t c_key = stream_key(r.seed, static_cast<std::uint64_t>(GemmOperand::c));
 
   Thin<W> x(static_cast<std::size_t>(s.n * columns));
@@ -87,12 +85,7 @@ Check gemm_check(const GemmResult<T>& r, GemmPrecision precision) {
   s.trans_a ? multiply_transposed(s.k, s.m, a, bx, abx) : multiply(s.m, s.k, a, bx, abx);
   multiply(s.m, s.n, c, x, cx);
 
-  W sum = 0, power = 1;
-  for (std::int64_t i = 0; i < r.repetitions; ++i) {
-    sum += power;
-    power *= static_cast<W>(s.beta);
-    if (s.beta == 0) break;
-  }
+  const auto [sum, power] = gemm_factors<W>(s.beta, r.repetitions);
   Thin<W> c0x;
   if (s.beta != 0) {
     c0x.resize(cx.size());
@@ -111,7 +104,7 @@ Check gemm_check(const GemmResult<T>& r, GemmPrecision precision) {
     if (std::isnan(worst)) break;  // stays NaN, and NaN fails
   }
   return {.error = worst,
-          .tolerance = 4 * residual_scale(s, r.repetitions, precision),
+          .tolerance = gemm_residual_tolerance(s, r.repetitions, precision),
           .method = "residual C·X − (αA(B·X) + βC0·X), X of four ±1 columns"};
 }
 

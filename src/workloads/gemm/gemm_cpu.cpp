@@ -24,9 +24,6 @@ namespace {
 // Small cases are also compared element by element.
 constexpr double element_check_flops = 4e6;
 
-template <class T>
-constexpr double unit_roundoff = std::is_same_v<T, double> ? 0x1p-53 : 0x1p-24;
-
 }  // namespace
 
 template <class T>

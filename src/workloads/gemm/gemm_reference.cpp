@@ -22,6 +22,23 @@ double gemm_reference_element(const GemmResult<T>& r, std::int64_t row, std::int
   return sum;
 }
 
+double GemmElementError::ratio() const {
+  return tolerance > 0 ? error / tolerance : (error == 0 ? 0 : HUGE_VAL);
+}
+
+GemmElementError gemm_element_error(const GemmShape& s, std::int64_t repetitions, GemmPrecision u,
+                                    double product, double c0, double value) {
+  double expected = c0, tolerance = 0;
+  // |op(A)|·|op(B)| ≤ k since entries lie in (−1, 1); the float64 loop itself may be off by k·2⁻⁵³·k.
+  const auto k = static_cast<double>(s.k);
+  const double one = std::fabs(s.alpha) * k * ((k + 2) * (u.accumulate + 0x1p-53) + u.output);
+  for (std::int64_t p = 0; p < repetitions; ++p) {
+    expected = s.alpha * product + (s.beta == 0 ? 0.0 : s.beta * expected);
+    tolerance = std::fabs(s.beta) * tolerance + one + 2 * (u.output + 0x1p-53) * std::fabs(expected);
+  }
+  return {std::fabs(value - expected), tolerance};
+}
+
 template <class T>
 Check gemm_check_elements(const GemmResult<T>& r, GemmPrecision u) {
   const GemmShape& s = r.shape;
@@ -31,25 +48,16 @@ Check gemm_check_elements(const GemmResult<T>& r, GemmPrecision u) {
   for (std::int64_t j = 0; j < s.n; ++j)
     for (std::int64_t i = 0; i < s.m; ++i) {
       const double product = gemm_reference_element(r, i, j);
-      double expected =
+      const double c0 =
           static_cast<double>(static_cast<T>(uniform_at(key, static_cast<std::uint64_t>(i + j * s.m))));
-      double tolerance = 0;
-      // |op(A)|·|op(B)| ≤ k since entries lie in (−1, 1); the float64 loop itself may be off by
-      // k·2⁻⁵³·k.
-      const auto k = static_cast<double>(s.k);
-      const double one = std::fabs(s.alpha) * k * ((k + 2) * (u.accumulate + 0x1p-53) + u.output);
-      for (std::int64_t p = 0; p < r.repetitions; ++p) {
-        expected = s.alpha * product + (s.beta == 0 ? 0.0 : s.beta * expected);
-        tolerance = std::fabs(s.beta) * tolerance + one + 2 * (u.output + 0x1p-53) * std::fabs(expected);
-      }
-      const double error =
-          std::fabs(static_cast<double>(r.c[static_cast<std::size_t>(i + j * s.m)]) - expected);
-      const double ratio = tolerance > 0 ? error / tolerance : (error == 0 ? 0 : HUGE_VAL);
-      if (!(ratio <= worst_ratio)) {  // NaN wins and stays
-        worst_ratio = ratio;
-        worst.error = error;
-        worst.tolerance = tolerance;
-        if (std::isnan(ratio)) return worst;
+      const GemmElementError element =
+          gemm_element_error(s, r.repetitions, u, product, c0,
+                             static_cast<double>(r.c[static_cast<std::size_t>(i + j * s.m)]));
+      if (!(element.ratio() <= worst_ratio)) {  // NaN wins and stays
+        worst_ratio = element.ratio();
+        worst.error = element.error;
+        worst.tolerance = element.tolerance;
+        if (std::isnan(worst_ratio)) return worst;
       }
     }
   return worst;
