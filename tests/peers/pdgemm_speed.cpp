@@ -2,8 +2,7 @@
 // dlscale's pdgemm against a bare call of pdgemm_ with equal settings, against the same with the
 // library's own logical block, and against DGEMM on rank 0 with as many threads as there are ranks;
 // alternating in one run.
-//   mpirun -np 2 --bind-to none pdgemm_speed [size = 8192] [rounds = 5] [block = 128] [logical_block =
-//   0]
+//   mpirun -np 2 --bind-to none pdgemm_speed [size [rounds [block [logical_block]]]]    (8192 5 256 0)
 #include <fmt/format.h>
 
 #include <array>
@@ -33,7 +32,7 @@ namespace {
 using namespace dlscale;
 
 struct Setting {
-  int size = 8192, rounds = 5, block = 128, logical_block = 0;
+  int size = 8192, rounds = 5, block = 256, logical_block = 0;
 };
 
 /// The plain way: a grid, three matrices, pdgemm_. No class of dlscale but its memory and its numbers.
