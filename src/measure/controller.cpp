@@ -89,7 +89,7 @@ void CaseController::observe_pilot(const BatchSamples& samples) {
   const double block_s = settings_.budget_s * (1 - warm_up_share) / settings_.blocks / settings_.turns;
   const double target = std::clamp(block_s / 20, settings_.min_sample_s, longest_batched_sample_s);
   const double took = once_s_ * static_cast<double>(repeats_);
-  if (took < 0.5 * target && !whole_units()) {
+  if (took < 0.5 * target && !whole_units() && !settings_.single) {
     // Grow at most a hundredfold: a first execution can be far from typical either way.
     const double wanted = std::ceil(target / once_s_);
     repeats_ = static_cast<std::int64_t>(std::clamp(wanted, 2.0, 100.0 * static_cast<double>(repeats_)));

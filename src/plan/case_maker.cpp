@@ -189,6 +189,8 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
   } else if (entry.unavailable && !machine_.layout().assumed) {
     c.message = entry.unavailable(c.params);
   }
+  if (c.message.empty() && entry.unsuited && entry.is_distributed(c.params))
+    c.message = entry.unsuited(c.params, c.ranks);
   if (!c.message.empty()) c.status = CaseStatus::skipped;
 }
 

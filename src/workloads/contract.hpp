@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/params.hpp"
 
 namespace dlscale {
@@ -56,6 +57,14 @@ struct WorkContext {
   const Communicator* participants = nullptr;
 };
 
+/// Thrown by a distributed workload on every participant in the same call of run(), before_sample() or
+/// end_block(): the case fails and the run goes on. Anything else a rank throws ends the run, since the
+/// others may wait for it.
+class FailedTogether final : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The acting half. prepare, reset and verify are never timed; run is exactly what is timed.
 class Workload {
  public:
@@ -75,6 +84,9 @@ class Workload {
   virtual void take_parts(std::span<double> /*seconds*/) {}
   /// Likewise for Entry::layers.
   virtual void take_layers(std::span<double> /*seconds*/) {}
+  /// Likewise for Entry::buckets: [bucket][ready, enter, done], seconds since this rank began the first
+  /// repetition of the sample; those of its last repetition.
+  virtual void take_buckets(std::span<double> /*seconds*/) {}
   /// Values of Entry::epochs for the block that end_block() has just closed.
   virtual void take_epoch(std::span<double> /*values*/) {}
   /// Judges what the last run() left. Collective over participants for distributed workloads.
@@ -116,6 +128,8 @@ struct Entry {
   bool distributed = false;  ///< all participants work on one problem
   /// The same where it depends on the case; nullptr: as `distributed` says. Pure.
   bool (*distributes)(const Params&) = nullptr;
+  /// Cases whose samples hold one repetition, however short; nullptr: none. Pure.
+  bool (*single)(const Params&) = nullptr;
   bool is_roof = false;
   bool is_distributed(const Params& params) const {
     return distributes ? distributes(params) : distributed;
@@ -130,6 +144,9 @@ struct Entry {
   /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any
   /// runs. Pure.
   std::string (*validate)(const Params&) = nullptr;
+  /// Empty when so many ranks can work on a distributed case, else why not: the plan then skips it.
+  /// nullptr: always. Pure.
+  std::string (*unsuited)(const Params&, int ranks) = nullptr;
   /// Empty when this host can run the case, else why not ("bf16 needs …"): the plan then skips it.
   /// nullptr: always. Reads the processor and the library, measures nothing; asked on rank 0, never for
   /// a layout that is assumed.
@@ -141,6 +158,9 @@ struct Entry {
   std::unique_ptr<Workload> (*make)(const WorkContext&) = nullptr;
   /// The timed pieces inside a repetition, when the case asks for them; nullptr or empty: none. Pure.
   std::vector<Piece> (*layers)(const Params&) = nullptr;
+  /// Bytes of each bucket of gradients that is reduced by itself, in order; nullptr or empty: none.
+  /// Pure.
+  std::vector<double> (*buckets)(const Params&) = nullptr;
   /// Samples of one block when it is a whole unit (an epoch: then one repetition per sample); nullptr or
   /// 0: the sampler's choice. Pure.
   std::int64_t (*block_samples)(const Params&, int ranks) = nullptr;
