@@ -35,6 +35,7 @@ WorkContext context_of(const Params& params) {
 Widths widths_of(const Entry& entry, const Params& params, const Probes& probes) {
   Widths widths{.probes = probes.list().size(), .parts = entry.parts.size()};
   if (entry.layers) widths.layers = entry.layers(params).size();
+  if (entry.buckets) widths.bucket_times = 3 * entry.buckets(params).size();
   if (entry.block_samples && entry.block_samples(params, test_session().world().size()) > 0)
     widths.epochs = entry.epochs.size();
   return widths;
@@ -46,6 +47,10 @@ std::string wrong(const OwnSamples& own, const Widths& widths) {
   const auto is_time = [](double s) { return s >= 0 && std::isfinite(s); };
   if (!std::all_of(own.layers.begin(), own.layers.end(), is_time)) return "a layer has no time";
   if (!std::all_of(own.parts.begin(), own.parts.end(), is_time)) return "a part has no time";
+  for (std::size_t i = 0; i + 2 < own.buckets.size(); i += 3)
+    if (!(own.buckets[i] > 0 && own.buckets[i] <= own.buckets[i + 1] &&
+          own.buckets[i + 1] <= own.buckets[i + 2] && own.buckets[i + 2] < 1e3))
+      return "a bucket's times are out of order";
   // Which of an epoch's values a case has is its own affair; one at least it must have.
   if (!own.epoch.empty() &&
       !std::any_of(own.epoch.begin(), own.epoch.end(), [](double v) { return std::isfinite(v); }))
@@ -81,8 +86,8 @@ std::string failure_in(const Entry& entry, const Params& params) {
         batch.repeats = 1;
         if (block >= 0) batch.samples = static_cast<std::int32_t>(epoch);
       }
-      const OwnSamples own =
-          take_samples(*workload, batch, {.distributed = entry.distributed, .widths = widths}, probes);
+      const OwnSamples own = take_samples(
+          *workload, batch, {.distributed = entry.is_distributed(params), .widths = widths}, probes);
       if (what.empty()) what = wrong(own, widths);
     }
     if (!what.empty()) return what;
@@ -104,6 +109,7 @@ TEST_CASE("every workload passes its own examples on every rank") {
     if (entry.variant != "cpu") continue;
     for (const Params& params : entry.examples()) {
       if (entry.unavailable && !entry.unavailable(params).empty()) continue;
+      if (entry.unsuited && !entry.unsuited(params, world.size()).empty()) continue;
       ++examples;
       const Cost cost = entry.cost(params, world.size(), 2);
       const std::string sentence = entry.validate(params);
@@ -146,7 +152,7 @@ TEST_CASE("names and work of parts, layers and epochs") {
       }
       // Layers are per rank; what they do together is no more than the case (rounding apart).
       const Cost cost = entry.cost(params, ranks, 2);
-      CHECK(flops <= cost.flops / (entry.distributed ? ranks : 1) * 1.001);
+      CHECK(flops <= cost.flops / (entry.is_distributed(params) ? ranks : 1) * 1.001);
     }
   }
 }
