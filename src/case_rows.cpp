@@ -52,6 +52,7 @@ CaseLayout case_layout(const Case& c, const Layout& layout, const std::vector<Pr
   out.part_names = entry->parts;
   if (entry->layers)
     for (const Piece& p : entry->layers(c.params)) out.layers.push_back({p.name, p.flops, p.bytes});
+  if (entry->buckets) out.bucket_bytes = entry->buckets(c.params);
   if (c.block_samples > 0)
     for (const Column& k : entry->epochs) out.epochs.push_back({k.name, k.unit, k.description});
   if (entry->partners && c.status != CaseStatus::skipped) {
@@ -74,6 +75,7 @@ SampleRows sample_rows(const BatchSamples& samples) {
   rows.probes = samples.probes;
   rows.parts = samples.parts;
   rows.layers = samples.layers;
+  rows.buckets = samples.buckets;
   rows.epochs = samples.epoch.empty() ? 0 : 1;
   rows.epoch_values = samples.epoch;
   rows.block.assign(count, batch.block);
@@ -102,6 +104,7 @@ ControllerSettings controller_settings(const Case& c, const Layout& layout, cons
   settings.min_sample_s = std::max(50e-6, 1000 * clock.resolution_s);
   const Entry* entry = find_entry(c.workload, c.variant);
   settings.distributed = entry != nullptr && entry->is_distributed(c.params);
+  settings.single = entry != nullptr && entry->single && entry->single(c.params);
   return settings;
 }
 

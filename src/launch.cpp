@@ -57,7 +57,8 @@ bool delayed_rank_named(const RunSummary& summary) {
 // noted.
 class Run {
  public:
-  Run(const CommandLine& line, Ending& ending) : line_(line), ending_(ending) {}
+  Run(const CommandLine& line, Ending& ending)
+      : line_(line), ending_(ending), session_(thread_level_for(line)) {}
   int execute();
   int rank() const { return session_.world().rank(); }
 

@@ -11,9 +11,40 @@
 
 #include "comm/agreement.hpp"
 #include "device/gpu_module.hpp"
+#include "launch.hpp"
+#include "record/run_file.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
+namespace {
+
+bool wants_thread(const CaseRequest& request) {
+  const Scalar thread = std::string("thread");
+  for (const Setting& setting : request.settings)
+    if (setting.key == "overlap" &&
+        std::find(setting.values.begin(), setting.values.end(), thread) != setting.values.end())
+      return true;
+  return std::any_of(request.rows.begin(), request.rows.end(), [&](const Params& row) {
+    return row.has("overlap") && row.at("overlap") == thread;
+  });
+}
+
+Config peeked_config(const CommandLine& line) {
+  if (line.resume.empty()) return load_config(line, find_jobs_dir());
+  return parse_job(RunFile::inspect(line.resume).resolved_text, line.resume, ".");
+}
+
+}  // namespace
+
+int thread_level_for(const CommandLine& line) {
+  try {
+    const Config config = peeked_config(line);
+    if (std::any_of(config.cases.begin(), config.cases.end(), wants_thread)) return MPI_THREAD_MULTIPLE;
+  } catch (const std::exception&) {
+    return MPI_THREAD_FUNNELED;  // the run will say why
+  }
+  return MPI_THREAD_FUNNELED;
+}
 
 std::string utc_now(const char* format) {
   const std::time_t now = std::time(nullptr);

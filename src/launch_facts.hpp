@@ -27,6 +27,11 @@ std::string resolve_device(const MpiSession& session, const std::string& asked);
 /// time_budget = "slurm": 90 % of what is left of the job's time, less 30 s; at least 10 s.
 void budget_from_slurm(Config& config);
 
+/// The thread level to ask MPI for, before which no rank can ask another: MPI_THREAD_MULTIPLE, which may
+/// slow every call down, only where a case of the job has overlap = "thread". What can't be read here is
+/// complained about later, by one rank.
+int thread_level_for(const CommandLine& line);
+
 std::string joined(const std::vector<std::string>& words);
 
 /// Hosts of the nodes, comma-separated.

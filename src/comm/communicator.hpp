@@ -68,7 +68,8 @@ class Communicator {
 /// one may be smaller), with DLSCALE_TEST_NODE_ROUND_ROBIN=1 rank r goes to node r mod nodes.
 class MpiSession {
  public:
-  explicit MpiSession(int thread_level = MPI_THREAD_FUNNELED);
+  /// Asks for `wanted`; less than `least` throws Error(refused), what lies between is up to the caller.
+  explicit MpiSession(int wanted = MPI_THREAD_FUNNELED, int least = MPI_THREAD_FUNNELED);
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;

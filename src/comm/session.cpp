@@ -54,18 +54,18 @@ void finalize_without_throwing() noexcept {
 
 }  // namespace
 
-MpiSession::MpiSession(int thread_level) {
+MpiSession::MpiSession(int wanted, int least) {
   int initialized = 0;
   DLSCALE_MPI(MPI_Initialized(&initialized));
   if (initialized != 0)
     throw Error(ExitCode::refused, "MPI was initialised before", "one MpiSession per process", "");
   const std::int64_t start_ns = now_ns();
   int provided = MPI_THREAD_SINGLE;
-  DLSCALE_MPI(MPI_Init_thread(nullptr, nullptr, thread_level, &provided));
+  DLSCALE_MPI(MPI_Init_thread(nullptr, nullptr, wanted, &provided));
   init_seconds_ = seconds_since(start_ns);
   try {
-    if (provided < thread_level)
-      throw Error(ExitCode::refused, fmt::format("MPI does not give {}", level_name(thread_level)),
+    if (provided < least)
+      throw Error(ExitCode::refused, fmt::format("MPI does not give {}", level_name(least)),
                   fmt::format("it gives {}; {}", level_name(provided), library_version()),
                   "use an MPI built with thread support");
     make_communicators();

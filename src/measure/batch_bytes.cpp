@@ -36,11 +36,12 @@ void take(std::span<const std::byte>& bytes, std::size_t rows, std::size_t width
 std::vector<std::byte> pack(const OwnSamples& own) {
   std::vector<std::byte> bytes;
   bytes.reserve(2 * own.start.size() * sizeof(std::int64_t) + failure_bytes +
-                sizeof(double) *
-                    (own.probes.size() + own.parts.size() + own.layers.size() + own.epoch.size()));
+                sizeof(double) * (own.probes.size() + own.parts.size() + own.layers.size() +
+                                  own.buckets.size() + own.epoch.size()));
   put(bytes, own.start);
   put(bytes, own.stop);
-  for (const auto* values : {&own.probes, &own.parts, &own.layers, &own.epoch}) put(bytes, *values);
+  for (const auto* values : {&own.probes, &own.parts, &own.layers, &own.buckets, &own.epoch})
+    put(bytes, *values);
   std::array<std::byte, failure_bytes> failure{};
   const std::string_view text = cut_text(own.failure, failure_bytes - 1);
   std::memcpy(failure.data(), text.data(), text.size());
@@ -53,8 +54,8 @@ void unpack(std::span<const std::byte> all, const std::vector<int>& columns, con
   const auto rows = static_cast<std::size_t>(out.batch.rows());
   const std::size_t count = columns.size(), epoch = out.batch.block >= 0 ? widths.epochs : 0;
   const std::size_t row_bytes =
-      rows *
-          (2 * sizeof(std::int64_t) + (widths.probes + widths.parts + widths.layers) * sizeof(double)) +
+      rows * (2 * sizeof(std::int64_t) +
+              (widths.probes + widths.parts + widths.layers + widths.bucket_times) * sizeof(double)) +
       epoch * sizeof(double) + failure_bytes;
   out.participants = static_cast<std::int32_t>(count);
   out.start.resize(rows * count);
@@ -62,6 +63,7 @@ void unpack(std::span<const std::byte> all, const std::vector<int>& columns, con
   out.probes.resize(rows * count * widths.probes);
   out.parts.resize(rows * count * widths.parts);
   out.layers.resize(rows * count * widths.layers);
+  out.buckets.resize(rows * count * widths.bucket_times);
   out.epoch.resize(count * epoch);
   for (std::size_t p = 0; p < count; ++p) {
     auto bytes = all.subspan(static_cast<std::size_t>(columns[p]) * row_bytes, row_bytes);
@@ -70,6 +72,7 @@ void unpack(std::span<const std::byte> all, const std::vector<int>& columns, con
     take(bytes, rows, widths.probes, p, count, out.probes);
     take(bytes, rows, widths.parts, p, count, out.parts);
     take(bytes, rows, widths.layers, p, count, out.layers);
+    take(bytes, rows, widths.bucket_times, p, count, out.buckets);
     take(bytes, 1, epoch, p, count, out.epoch);
     const char* text = reinterpret_cast<const char*>(bytes.data());
     if (*text != '\0') out.failures.push_back({columns[p], std::string(text)});

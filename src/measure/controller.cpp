@@ -150,7 +150,7 @@ void CaseController::observe_pilot(const BatchSamples& samples) {
   // overlap, and are another quantity.
   const double target = settings_.distributed ? settings_.min_sample_s : sample_target_s();
   const double took = once_s_ * static_cast<double>(repeats_);
-  if (took < 0.5 * target && !whole_units()) {
+  if (took < 0.5 * target && !whole_units() && !settings_.single) {
     // Grow at most a hundredfold: a first execution can be far from typical either way.
     const double wanted = std::ceil(sample_target_s() / once_s_);
     repeats_ = static_cast<std::int64_t>(std::clamp(wanted, 2.0, 100.0 * static_cast<double>(repeats_)));

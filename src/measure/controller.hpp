@@ -26,6 +26,7 @@ struct ControllerSettings {
   int turns = 1;  ///< turns a batch takes
   /// Of a block that is a whole unit (an epoch): one execution per sample, no lead; 0: our choice.
   std::int32_t block_samples = 0;
+  bool single = false;  ///< one execution per sample, however short
   bool distributed =
       false;  ///< reported: per-sample maximum over participants; else every rank's own median
 };

@@ -18,15 +18,17 @@ std::span<double> row_of(std::vector<double>& values, std::size_t row, std::size
 void take_pieces(Workload& workload, const Widths& widths, std::size_t row, OwnSamples& own) {
   if (widths.parts > 0) workload.take_parts(row_of(own.parts, row, widths.parts));
   if (widths.layers > 0) workload.take_layers(row_of(own.layers, row, widths.layers));
+  if (widths.bucket_times > 0) workload.take_buckets(row_of(own.buckets, row, widths.bucket_times));
 }
 
 // reset() and what is to be done before the first sample. What the workload timed so far is discarded.
 void begin_batch(Workload& workload, const Batch& batch, const Widths& widths) {
   workload.reset();
   workload.begin_block(batch.block);
-  std::vector<double> parts(widths.parts), layers(widths.layers);
+  std::vector<double> parts(widths.parts), layers(widths.layers), buckets(widths.bucket_times);
   if (!parts.empty()) workload.take_parts(parts);
   if (!layers.empty()) workload.take_layers(layers);
+  if (!buckets.empty()) workload.take_buckets(buckets);
 }
 
 void end_batch(Workload& workload, const Batch& batch, OwnSamples& own) {
@@ -44,6 +46,7 @@ OwnSamples absent_samples(const Batch& batch, const Widths& widths) {
   own.probes.assign(rows * widths.probes, not_a_number);
   own.parts.assign(rows * widths.parts, not_a_number);
   own.layers.assign(rows * widths.layers, not_a_number);
+  own.buckets.assign(rows * widths.bucket_times, not_a_number);
   own.epoch.assign(batch.block >= 0 ? widths.epochs : 0, not_a_number);
   return own;
 }
@@ -51,10 +54,18 @@ OwnSamples absent_samples(const Batch& batch, const Widths& widths) {
 OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& how, Probes& probes) {
   const Widths& widths = how.widths;
   OwnSamples own = absent_samples(batch, widths);
-  // Of a distributed case the others wait inside run(): the caller must end the whole run.
+  // Of a distributed case the others wait inside run(): the caller must end the whole run, unless all
+  // failed together.
   const auto well = [&](auto&& action) {
-    if (how.distributed) return action(), true;
-    own.failure = failure_of(action);
+    if (!how.distributed) {
+      own.failure = failure_of(action);
+      return own.failure.empty();
+    }
+    try {
+      action();
+    } catch (const FailedTogether& failure) {
+      own.failure = failure.what();
+    }
     return own.failure.empty();
   };
   const bool begun = well([&] { begin_batch(workload, batch, widths); });

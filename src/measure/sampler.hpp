@@ -17,6 +17,7 @@ namespace dlscale {
 struct OwnSamples {
   std::vector<std::int64_t> start, stop;      ///< [sample]; −1 absent
   std::vector<double> probes, parts, layers;  ///< [sample, probe | part | layer]; NaN absent
+  std::vector<double> buckets;                ///< [sample, bucket, time]; likewise
   std::vector<double> epoch;                  ///< [column]; only of a measured block
   std::string failure;                        ///< what run() threw; empty when all went well
 };
@@ -24,8 +25,9 @@ struct OwnSamples {
 /// How a batch is taken.
 struct Sampling {
   DisseminationBarrier* align = nullptr;  ///< nullptr: no alignment
-  /// All participants work on one problem: they enter every sample together, and exceptions pass
-  /// through. Else they meet before the first sample only, and an exception ends this rank's samples.
+  /// All participants work on one problem: they enter every sample together, and exceptions other than
+  /// FailedTogether pass through. Else they meet before the first sample only, and an exception ends
+  /// this rank's samples.
   bool distributed = false;
   std::int64_t epoch_ns = 0;
   Widths widths;  ///< of the case; probes as in Probes::list()

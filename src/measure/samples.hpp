@@ -22,10 +22,10 @@ struct Batch {
   std::int32_t rows() const { return lead + samples; }
 };
 
-/// How many numbers a case has beside its times: per sample (probes, parts, layers) and per block
-/// (epochs; 0 unless a block is a whole unit).
+/// How many numbers a case has beside its times: per sample (probes, parts, layers, three times of each
+/// bucket) and per block (epochs; 0 unless a block is a whole unit).
 struct Widths {
-  std::size_t probes = 0, parts = 0, layers = 0, epochs = 0;
+  std::size_t probes = 0, parts = 0, layers = 0, epochs = 0, bucket_times = 0;
 };
 
 /// A participant of a case that is not distributed whose run() threw.
@@ -34,13 +34,13 @@ struct RankFailure {
   std::string message;
 };
 
-/// All participants' samples of one batch, at the root; row-major [sample, participant(, probe, part or
-/// layer)].
+/// All participants' samples of one batch, at the root; row-major [sample, participant(, probe, part,
+/// layer or bucket, time)].
 struct BatchSamples {
   Batch batch;
   std::int32_t participants = 0;
-  std::vector<std::int64_t> start, stop;      ///< ns since launch, local clock; −1 absent
-  std::vector<double> probes, parts, layers;  ///< NaN where not available
+  std::vector<std::int64_t> start, stop;               ///< ns since launch, local clock; −1 absent
+  std::vector<double> probes, parts, layers, buckets;  ///< NaN where not available
   std::vector<double> epoch;          ///< [participant, column] of a measured block that is a whole unit
   std::vector<RankFailure> failures;  ///< their samples from the failed one on are absent
   double wall_s = 0;  ///< of the whole batch at the root, all turns and the gather included

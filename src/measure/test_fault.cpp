@@ -47,6 +47,7 @@ class FaultyWorkload final : public Workload {
   void end_block(std::int32_t block) override { workload_->end_block(block); }
   void take_parts(std::span<double> seconds) override { workload_->take_parts(seconds); }
   void take_layers(std::span<double> seconds) override { workload_->take_layers(seconds); }
+  void take_buckets(std::span<double> seconds) override { workload_->take_buckets(seconds); }
   void take_epoch(std::span<double> values) override { workload_->take_epoch(values); }
   Check verify() override { return workload_->verify(); }
   std::string results() const override { return workload_->results(); }

@@ -22,6 +22,7 @@ Widths widths_of(const Case& c, const Entry* entry, std::size_t probes) {
   if (entry == nullptr) return widths;
   widths.parts = entry->parts.size();
   if (entry->layers) widths.layers = entry->layers(c.params).size();
+  if (entry->buckets) widths.bucket_times = 3 * entry->buckets(c.params).size();
   if (c.block_samples > 0) widths.epochs = entry->epochs.size();
   return widths;
 }

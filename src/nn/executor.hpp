@@ -21,6 +21,7 @@ struct ExecutorOptions {
   Precision precision = Precision::f32;
   int threads = 1;
   std::uint64_t seed = 0;          ///< initial weights and dropout
+  std::uint64_t replica = 0;       ///< each of a network's replicas drops other values
   std::string algorithm = "auto";  ///< of convolutions: auto | direct | winograd
   bool trains = true;              ///< false: no gradients, no state
   bool fold = true;                ///< inference: batch norms into the convolutions before them
@@ -35,8 +36,16 @@ struct Bucket {
   std::int64_t count = 0;  ///< values, padding included; a multiple of 16
   float* parameters = nullptr;
   float* gradients = nullptr;
-  std::vector<int> members;  ///< indices into Graph::parameters()
+  std::vector<int> members;          ///< indices into Graph::parameters()
+  std::vector<std::int64_t> counts;  ///< values of each member, which follow one another
 };
+
+/// Parameters of every bucket, last layer first, cut by their sizes in Graph (rounded up to cache
+/// lines): the same for every library, processor and rank. A parameter larger than a bucket has one of
+/// its own.
+std::vector<std::vector<int>> cut_buckets(const Graph& graph, const ExecutorOptions& options);
+/// Bytes of each by the same sizes; a library's padding comes on top.
+std::vector<double> bucket_sizes(const Graph& graph, const ExecutorOptions& options);
 
 /// Time of one timed piece of a step; names are fixed per program.
 struct LayerTime {
@@ -99,8 +108,10 @@ class Executor {
   virtual double loss() const = 0;              ///< mean over the batch; NaN without labels
   virtual std::int64_t correct() const = 0;     ///< images whose largest logit is their label's
   virtual std::span<const float> logits() = 0;  ///< batch × classes
-  /// Calls `ready(bucket)` as soon as a bucket's gradients are complete, in order 0, 1, …
-  virtual void backward(const std::function<void(int bucket)>& ready) = 0;
+  /// Calls `ready(bucket)` as soon as a bucket's gradients are complete, in order 0, 1, …, and `between`
+  /// after every layer. Either may be empty.
+  virtual void backward(const std::function<void(int bucket)>& ready,
+                        const std::function<void()>& between = {}) = 0;
   /// Applies the gradients × scale to all parameters. Counts steps by itself.
   virtual void update(float scale) = 0;
   /// Whether all parameters were finite after the last update. The loss alone does not tell: max(0, NaN)

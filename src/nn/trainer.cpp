@@ -33,6 +33,17 @@ void Trainer::start_epoch(std::int64_t epoch) {
   epoch_images_ = 0;
 }
 
+// `spoil`: a NaN takes part in the sum, so that all replicas fail in the step in which one does.
+void Trainer::backward(bool spoil) {
+  if (reducer_ == nullptr) return executor_.backward({});
+  executor_.backward(
+      [&](int bucket) {
+        if (spoil && bucket == 0) executor_.buckets().front().gradients[0] = std::nanf("");
+        reducer_->start(bucket);
+      },
+      [&] { reducer_->progress(); });
+}
+
 bool Trainer::step() {
   const std::int64_t begin = now_ns();
   const BatchView batch = loader_.next();
@@ -44,20 +55,27 @@ bool Trainer::step() {
   executor_.forward();
   last_loss_ = executor_.loss();
   const double untrained = std::log(static_cast<double>(graph_.classes()));
-  if (!(last_loss_ <= exploding * untrained))  // NaN is not
+  const bool exploded = !(last_loss_ <= exploding * untrained);  // NaN is not
+  const auto fail_by_loss = [&] {
     fail(fmt::format("at step {}", steps_ + 1),
          fmt::format("the loss is {:.4g}, an untrained network's is {:.2f}", last_loss_, untrained));
+  };
+  if (exploded && reducer_ == nullptr) fail_by_loss();
   const std::int64_t forward = now_ns();
-  executor_.backward({});
-  const std::int64_t backward = now_ns();
-  executor_.update(1);
+  backward(exploded);
+  const std::int64_t went_back = now_ns();
+  if (reducer_ != nullptr) reducer_->finish();
+  const std::int64_t reduced = reducer_ != nullptr ? now_ns() : went_back;
+  executor_.update(reducer_ != nullptr ? 1.0F / static_cast<float>(reducer_->replicas()) : 1.0F);
+  if (exploded) fail_by_loss();
   if (!executor_.finite())
     fail(fmt::format("at step {}", steps_ + 1), "a parameter is not finite after the update");
   const std::int64_t updated = now_ns();
   *part(StepPart::copy) += copied - loaded;
   *part(StepPart::forward) += forward - copied;
-  *part(StepPart::backward) += backward - forward;
-  *part(StepPart::update) += updated - backward;
+  *part(StepPart::backward) += went_back - forward;
+  *part(StepPart::reduce) += reduced - went_back;
+  *part(StepPart::update) += updated - reduced;
   ++steps_;
   epoch_loss_ += last_loss_ * batch.count;
   epoch_images_ += batch.count;
@@ -83,10 +101,10 @@ std::string Trainer::largest_parameter() const {
 
 void Trainer::fail(const std::string& where, const std::string& what) const {
   const std::string tensor = executor_.first_not_finite();
-  throw Error(ExitCode::case_failed, fmt::format("training failed {}: {}", where, what),
-              tensor.empty() ? "tensor with the largest weights: " + largest_parameter()
-                             : "first tensor that is not finite: " + tensor,
-              "lower lr; if it is low, distrust the data or this rank's hardware");
+  throw TrainingFailed(ExitCode::case_failed, fmt::format("training failed {}: {}", where, what),
+                       tensor.empty() ? "tensor with the largest weights: " + largest_parameter()
+                                      : "first tensor that is not finite: " + tensor,
+                       "lower lr; if it is low, distrust the data or this rank's hardware");
 }
 
 void Trainer::take_parts(std::span<double> seconds) {

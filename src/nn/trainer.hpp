@@ -7,8 +7,10 @@
 #include <span>
 #include <string>
 
+#include "base/error.hpp"
 #include "nn/data/loader.hpp"
 #include "nn/executor.hpp"
+#include "nn/gradient_reducer.hpp"
 
 namespace dlscale::nn {
 
@@ -23,16 +25,27 @@ struct Evaluation {
   std::int64_t images = 0;
 };
 
+/// A loss, a parameter or a validation went wrong.
+class TrainingFailed final : public Error {
+ public:
+  using Error::Error;
+};
+
 class Trainer {
  public:
-  /// Both must outlive it. Programs for the loader's batch and its last, smaller one are prepared here.
+  /// All must outlive it. Programs for the loader's batch and its last, smaller one are prepared here.
   Trainer(const Graph& graph, Executor& executor, Loader& loader, int batch);
+
+  /// From now on this is one of several replicas, which must all make the same calls; nullptr: it is
+  /// not.
+  void reduce_with(GradientReducer* reducer) { reducer_ = reducer; }
 
   void start_epoch(std::int64_t epoch);
   /// One step; false, with nothing done, at the end of the epoch. A loss that is not finite, or more
   /// than `exploding` times larger than an untrained network's, or a parameter that is not finite after
-  /// the update, throws Error(case_failed) naming the step (from 1) and the first tensor that is not
-  /// finite, or else the parameter with the largest value.
+  /// the update, throws TrainingFailed naming the step (from 1) and the first tensor that is not
+  /// finite, or else the parameter with the largest value. With a reducer every replica throws in the
+  /// same step, after the reduction: nobody waits for one that has failed.
   bool step();
 
   /// Seconds of each part since the last call.
@@ -51,12 +64,14 @@ class Trainer {
 
  private:
   [[noreturn]] void fail(const std::string& where, const std::string& what) const;
+  void backward(bool spoil);
   std::string largest_parameter() const;
   std::int64_t* part(StepPart p) { return &parts_[static_cast<std::size_t>(p)]; }
 
   const Graph& graph_;
   Executor& executor_;
   Loader& loader_;
+  GradientReducer* reducer_ = nullptr;
   std::array<std::int64_t, 6> parts_{};  ///< ns
   std::int64_t steps_ = 0, epoch_images_ = 0;
   double epoch_loss_ = 0, last_loss_ = 0;

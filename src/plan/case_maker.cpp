@@ -179,9 +179,6 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
   } else if (c.ranks < entry.least_ranks) {
     c.message = sentence(fmt::format("needs at least {} ranks, has {}", entry.least_ranks, c.ranks), {},
                          "start more ranks");
-  } else if (std::string why = entry.misfit ? entry.misfit(c.params, c.ranks) : std::string();
-             !why.empty()) {
-    c.message = std::move(why);
   } else if (wanted > machine_.most_ranks_per_node()) {
     c.message = sentence(fmt::format("occupancy \"{}\" needs {} ranks on a node, at most {} run on one",
                                      wanted, wanted, machine_.most_ranks_per_node()),
@@ -192,6 +189,8 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
   } else if (entry.unavailable && !machine_.layout().assumed) {
     c.message = entry.unavailable(c.params);
   }
+  if (c.message.empty() && entry.unsuited && entry.is_distributed(c.params))
+    c.message = entry.unsuited(c.params, c.ranks);
   if (!c.message.empty()) c.status = CaseStatus::skipped;
 }
 

@@ -111,6 +111,13 @@ void create_described(Store& store, const std::string& group, const std::string&
                      {"", "what stands along the last dimension of " + name + "s", along});
 }
 
+void create_numbers(Store& store, const std::string& path, const std::vector<double>& values,
+                    const ArrayInfo& info) {
+  const hdf5::Dataset array = store.create_array(path, H5T_IEEE_F64LE, {{values.size()}, {}}, info);
+  checked(H5Dwrite(array.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
+          "H5Dwrite " + path);
+}
+
 void create_layers(Store& store, const std::string& group, const CaseLayout& layout) {
   std::vector<std::string> names;
   std::vector<double> flops, bytes;
@@ -123,15 +130,28 @@ void create_layers(Store& store, const std::string& group, const CaseLayout& lay
                 {"s", "time of each layer, summed over the sample's repeats; NaN: absent",
                  "sample participant layer"},
                 layout.ranks.size(), names, layer_name_bytes);
-  const auto work = [&](const std::string& path, const std::vector<double>& values,
-                        const ArrayInfo& info) {
-    const hdf5::Dataset array = store.create_array(path, H5T_IEEE_F64LE, {{values.size()}, {}}, info);
-    checked(H5Dwrite(array.get(), H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()),
-            "H5Dwrite " + path);
-  };
-  work(group + "/layer_flops", flops, {"FLOP", "work of the layer per repetition and rank", "layer"});
-  work(group + "/layer_bytes", bytes,
-       {"B", "memory traffic of the layer per repetition and rank, every operand once", "layer"});
+  create_numbers(store, group + "/layer_flops", flops,
+                 {"FLOP", "work of the layer per repetition and rank", "layer"});
+  create_numbers(
+      store, group + "/layer_bytes", bytes,
+      {"B", "memory traffic of the layer per repetition and rank, every operand once", "layer"});
+}
+
+void create_buckets(Store& store, const std::string& group, const CaseLayout& layout) {
+  const std::vector<std::string> names = {"ready", "enter", "done"};
+  const hsize_t participants = layout.ranks.size(), buckets = layout.bucket_bytes.size();
+  store.create_array(
+      group + "/buckets", H5T_IEEE_F64LE,
+      {{0, participants, buckets, names.size()},
+       {chunk_rows(participants * buckets * names.size()), participants, buckets, names.size()}},
+      {"s",
+       "of the sample's last repetition, since the rank's start of the sample: the bucket's "
+       "gradients were ready, the rank began to reduce it, the sum was there; NaN: absent",
+       "sample participant bucket time"});
+  create_numbers(store, group + "/bucket_bytes", layout.bucket_bytes,
+                 {"B", "gradients of the bucket, on each rank", "bucket"});
+  store.create_texts(group + "/bucket_time_names", names, name_bytes,
+                     {"", "names along the last dimension of buckets", "time"});
 }
 
 void create_partners(Store& store, const std::string& group, const CaseLayout& layout) {
@@ -162,6 +182,7 @@ void create_optional(Store& store, const std::string& group, const CaseLayout& l
                    "sample participant part"},
                   participants, layout.part_names);
   if (!layout.layers.empty()) create_layers(store, group, layout);
+  if (!layout.bucket_bytes.empty()) create_buckets(store, group, layout);
   if (!layout.epochs.empty())
     create_described(store, group, "epoch",
                      {"see epoch_units", "values of measured block i, a whole epoch; NaN: absent",

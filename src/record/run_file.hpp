@@ -70,6 +70,7 @@ struct CaseLayout {
   std::vector<ProbeInfo> probes;        ///< may be empty
   std::vector<std::string> part_names;  ///< may be empty: no parts dataset then
   std::vector<LayerInfo> layers;        ///< likewise
+  std::vector<double> bucket_bytes;     ///< of gradients that are reduced together; likewise
   std::vector<ProbeInfo> epochs;        ///< columns of a block that is an epoch; likewise
   /// [round][participant] world rank of the partner, −1 = none; likewise.
   std::vector<std::vector<int>> partners;
@@ -100,6 +101,7 @@ struct SampleRows {
   std::vector<std::int32_t> block;            ///< [sample]; −1 = before the first block
   std::vector<std::int32_t> repeats;          ///< [sample]
   std::vector<double> probes, parts, layers;  ///< NaN where absent
+  std::vector<double> buckets;                ///< [sample, participant, bucket, time]; likewise
   int epochs = 0;                             ///< epochs that end with these samples: 0 or 1
   std::vector<double> epoch_values;           ///< [epoch, participant, column]; NaN where absent
 };

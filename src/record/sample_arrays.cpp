@@ -20,9 +20,11 @@ constexpr const char* epochs_name = "epochs";
 /// In the order in which they are written; a reader may take the shortest of those along the samples as
 /// their number.
 std::vector<Growing> growing_arrays() {
-  return {{"start", H5T_NATIVE_INT64},      {"stop", H5T_NATIVE_INT64},    {"phase", H5T_NATIVE_UINT8},
-          {"probes", H5T_NATIVE_DOUBLE},    {"parts", H5T_NATIVE_DOUBLE},  {"layers", H5T_NATIVE_DOUBLE},
-          {epochs_name, H5T_NATIVE_DOUBLE}, {"repeats", H5T_NATIVE_INT32}, {"block", H5T_NATIVE_INT32}};
+  return {{"start", H5T_NATIVE_INT64},    {"stop", H5T_NATIVE_INT64},
+          {"phase", H5T_NATIVE_UINT8},    {"probes", H5T_NATIVE_DOUBLE},
+          {"parts", H5T_NATIVE_DOUBLE},   {"layers", H5T_NATIVE_DOUBLE},
+          {"buckets", H5T_NATIVE_DOUBLE}, {epochs_name, H5T_NATIVE_DOUBLE},
+          {"repeats", H5T_NATIVE_INT32},  {"block", H5T_NATIVE_INT32}};
 }
 
 bool along_samples(const std::string& path) {
@@ -80,6 +82,7 @@ std::vector<SampleArrays::Piece> SampleArrays::pieces(const SampleRows& rows) {
   add("probes", rows.probes, rows.samples);
   add("parts", rows.parts, rows.samples);
   add("layers", rows.layers, rows.samples);
+  add("buckets", rows.buckets, rows.samples);
   add(epochs_name, rows.epoch_values, rows.epochs);
   add("repeats", rows.repeats, rows.samples);
   add("block", rows.block, rows.samples);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/params.hpp"
 
 namespace dlscale {
@@ -57,6 +58,14 @@ struct WorkContext {
   const Communicator* participants = nullptr;
 };
 
+/// Thrown by a distributed workload on every participant in the same call of run(), before_sample() or
+/// end_block(): the case fails and the run goes on. Anything else a rank throws ends the run, since the
+/// others may wait for it.
+class FailedTogether final : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The acting half. prepare, reset and verify are never timed; run is exactly what is timed.
 class Workload {
  public:
@@ -76,6 +85,9 @@ class Workload {
   virtual void take_parts(std::span<double> /*seconds*/) {}
   /// Likewise for Entry::layers.
   virtual void take_layers(std::span<double> /*seconds*/) {}
+  /// Likewise for Entry::buckets: [bucket][ready, enter, done], seconds since this rank began the first
+  /// repetition of the sample; those of its last repetition.
+  virtual void take_buckets(std::span<double> /*seconds*/) {}
   /// Values of Entry::epochs for the block that end_block() has just closed.
   virtual void take_epoch(std::span<double> /*values*/) {}
   /// Judges what the last run() left. Collective over participants for distributed workloads.
@@ -117,6 +129,8 @@ struct Entry {
   bool distributed = false;  ///< all participants work on one problem
   /// The same where it depends on the case; nullptr: as `distributed` says. Pure.
   bool (*distributes)(const Params&) = nullptr;
+  /// Cases whose samples hold one repetition, however short; nullptr: none. Pure.
+  bool (*single)(const Params&) = nullptr;
   bool is_roof = false;
   bool is_distributed(const Params& params) const {
     return distributes ? distributes(params) : distributed;
@@ -131,13 +145,13 @@ struct Entry {
   /// Empty when the case makes sense, else a sentence naming the key. Called for all cases before any
   /// runs. Pure.
   std::string (*validate)(const Params&) = nullptr;
+  /// Empty when so many ranks can work on a distributed case, else why not: the plan then skips it.
+  /// nullptr: always. Pure.
+  std::string (*unsuited)(const Params&, int ranks) = nullptr;
   /// Empty when this host can run the case, else why not ("bf16 needs …"): the plan then skips it.
   /// nullptr: always. Reads the processor and the library, measures nothing; asked on rank 0, never for
   /// a layout that is assumed.
   std::string (*unavailable)(const Params&) = nullptr;
-  /// Empty when so many participants can run the case, else why not ("grid 4x4 needs 16 ranks"): the
-  /// plan then skips it. nullptr: any number can. Pure.
-  std::string (*misfit)(const Params&, int ranks) = nullptr;
   /// Pure. `ranks` = participants, `threads` per rank.
   Cost (*cost)(const Params&, int ranks, int threads) = nullptr;
   /// Roofs this case is compared with; empty for none. Pure.
@@ -148,6 +162,9 @@ struct Entry {
   /// [round][participant]: whom each one works with in each round, −1 = with nobody; kept in the file.
   /// nullptr or empty: no rounds. Pure.
   std::vector<std::vector<int>> (*partners)(const Params&, int ranks) = nullptr;
+  /// Bytes of each bucket of gradients that is reduced by itself, in order; nullptr or empty: none.
+  /// Pure.
+  std::vector<double> (*buckets)(const Params&) = nullptr;
   /// Samples of one block when it is a whole unit (an epoch: then one repetition per sample); nullptr or
   /// 0: the sampler's choice. Pure.
   std::int64_t (*block_samples)(const Params&, int ranks) = nullptr;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The whole program under faults, as a user would meet them. Prints `ok NAME`, `FAILED NAME: why`, `SKIPPED NAME: why`."""
+import json
 import os
 import random
 import re
@@ -296,6 +297,35 @@ def test_training_misses_its_target():
     expect("hardware" not in message and "test accuracy" in " ".join(result.stdout.split()), message)
     expect(0 < row["check_error"] < 1 and row["check_tolerance"] == 0, f"{row['check_error']} {row['check_tolerance']}")
     expect(sum(c["status"] == b"failed" for c in cases) == 1, "another case suffered")
+
+
+def test_one_network_on_all_ranks():
+    """What fails on all ranks together costs no other case; buckets and thread level are in the file."""
+    small = "train parallel=data image=8 batch=4 data=random bucket_bytes=100000"
+    for name, keys, fault, words in (
+            ("flip", "check_replicas=4", "1:30:conv2.weight", ("replicas differ: conv2.weight of rank 1",)),
+            ("explode", "optimizer=sgd lr=1e6", "", ("training failed at step",)),
+            ("thread", "overlap=thread", "", ())):
+        path = WORK / f"parallel-{name}.h5"
+        result = run(mpirun(2, "-o", path, *JOB, "--case", f"{small} {keys}", DLSCALE_TEST_FLIP=fault), DLSCALE_TEST_FLIP=fault)
+        check_code(result, 1 if words else 0)
+        cases, status = read_cases(path)
+        states = [c["status"].decode() for c in cases]
+        expect(status == ("failed" if words else "completed"), f"{name}: status {status}")
+        expect(states.count("completed") == len(states) - (1 if words else 0), f"{name}: {states}")
+        last = cases[-1]
+        expect(all(word in last["message"].decode() for word in words), f"{name}: {last['message']}")
+        check_file(path)
+        with h5py.File(path) as file:
+            group = file[f"samples/{len(cases) - 1:04d}"]
+            buckets, kept = group["buckets"][()], group["bucket_bytes"].shape[0]
+            expect(kept > 3 and buckets.shape[1:] == (2, kept, 3), f"{name}: buckets {buckets.shape} of {kept}")
+            there = group["start"][()] >= 0
+            expect((buckets[there] > 0).all() and (buckets[there][:, :, 1:] >= buckets[there][:, :, :-1]).all(),
+                   f"{name}: times of buckets are out of order")
+        if name == "thread":
+            facts = json.loads(last["results"].decode())["parallel"]
+            expect(facts["mpi_thread_multiple"] is True and facts["replicas"] == 2, str(facts))
 
 
 def test_watchdog():

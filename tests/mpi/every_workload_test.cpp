@@ -35,6 +35,7 @@ WorkContext context_of(const Params& params) {
 Widths widths_of(const Entry& entry, const Params& params, const Probes& probes) {
   Widths widths{.probes = probes.list().size(), .parts = entry.parts.size()};
   if (entry.layers) widths.layers = entry.layers(params).size();
+  if (entry.buckets) widths.bucket_times = 3 * entry.buckets(params).size();
   if (entry.block_samples && entry.block_samples(params, test_session().world().size()) > 0)
     widths.epochs = entry.epochs.size();
   return widths;
@@ -46,6 +47,10 @@ std::string wrong(const OwnSamples& own, const Widths& widths) {
   const auto is_time = [](double s) { return s >= 0 && std::isfinite(s); };
   if (!std::all_of(own.layers.begin(), own.layers.end(), is_time)) return "a layer has no time";
   if (!std::all_of(own.parts.begin(), own.parts.end(), is_time)) return "a part has no time";
+  for (std::size_t i = 0; i + 2 < own.buckets.size(); i += 3)
+    if (!(own.buckets[i] > 0 && own.buckets[i] <= own.buckets[i + 1] &&
+          own.buckets[i + 1] <= own.buckets[i + 2] && own.buckets[i + 2] < 1e3))
+      return "a bucket's times are out of order";
   // Which of an epoch's values a case has is its own affair; one at least it must have.
   if (!own.epoch.empty() &&
       !std::any_of(own.epoch.begin(), own.epoch.end(), [](double v) { return std::isfinite(v); }))
@@ -105,7 +110,7 @@ TEST_CASE("every workload passes its own examples on every rank") {
     for (const Params& params : entry.examples()) {
       if (entry.unavailable && !entry.unavailable(params).empty()) continue;
       if (world.size() < entry.least_ranks) continue;
-      if (entry.misfit && !entry.misfit(params, world.size()).empty()) continue;
+      if (entry.unsuited && !entry.unsuited(params, world.size()).empty()) continue;
       ++examples;
       const Cost cost = entry.cost(params, world.size(), 2);
       const std::string sentence = entry.validate(params);

@@ -121,7 +121,8 @@ dlscale::MpiSession& dlscale::test_session() {
 }
 
 int main(int argc, char** argv) {
-  dlscale::MpiSession session;
+  // Threads that communicate are tested where MPI allows them.
+  dlscale::MpiSession session(MPI_THREAD_MULTIPLE);
   the_session = &session;
   my_rank = session.world().rank();
   const auto harness = session.world().duplicate();

@@ -85,7 +85,7 @@ void plant_and_check(const std::string& grid, double beta) {
   Params params = pdgemm_params(side, side, side, sizeof(T) == 8 ? "f64" : "f32");
   params.set("grid", grid);
   params.set("beta", beta);
-  if (!pdgemm_misfit(params, test_session().world().size()).empty()) return;
+  if (!pdgemm_unsuited(params, test_session().world().size()).empty()) return;
   Planted<T> p(params);
   const std::string where = " (grid " + grid + ", beta " + to_text(beta) + ")";
   require_on_all(p.clean.passed(), "a clean run passes" + where);

@@ -104,10 +104,10 @@ TEST_CASE("pdgemm: grids are chosen by volume, and what does not fit is said", "
   CHECK(is(best_grid(400, 100, 16), 8, 2));
 
   Params params = pdgemm_params(1000, 1000, 1000, "f64");
-  CHECK(pdgemm_misfit(params, 3).empty());
+  CHECK(pdgemm_unsuited(params, 3).empty());
   params.set("grid", std::string("2x2"));
-  CHECK(pdgemm_misfit(params, 4).empty());
-  CHECK(pdgemm_misfit(params, 3).find("grid 2x2 needs 4 ranks, the case has 3") == 0);
+  CHECK(pdgemm_unsuited(params, 4).empty());
+  CHECK(pdgemm_unsuited(params, 3).find("grid 2x2 needs 4 ranks, the case has 3") == 0);
   for (const char* bad : {"", "2", "x", "2x", "x2", "0x1", "-1x2", "2x2x2", "2X2", "axb", "auto "}) {
     params.set("grid", std::string(bad));
     CAPTURE(bad);

@@ -3,13 +3,17 @@
 """The same training steps in PyTorch: forward, loss, backward, Adam, images in memory. Prints images/s from the median
 step. Used by train_speed.py; needs PyTorch (Debian: python3-torch).
 
-    torch_train.py MODEL BATCH THREADS f32|bf16 STEPS
+    torch_train.py MODEL BATCH THREADS f32|bf16 STEPS [--ddp]
+
+With --ddp, under Open MPI's mpirun, one network on all ranks (gloo): rank 0 prints images/s of all of them.
 """
+import os
 import statistics
 import sys
 import time
 
 import torch
+import torch.distributed
 from torch import nn
 
 
@@ -70,6 +74,13 @@ def main():
     name, batch, threads, dtype, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5])
     torch.set_num_threads(threads)
     model, shape, classes = {"topflight-cnn": topflight, "vgg19": vgg19, "resnet50v2": resnet50v2}[name]()
+    rank, ranks = 0, 1
+    if "--ddp" in sys.argv:
+        rank, ranks = int(os.environ["OMPI_COMM_WORLD_RANK"]), int(os.environ["OMPI_COMM_WORLD_SIZE"])
+        os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+        os.environ.setdefault("MASTER_PORT", "29511")
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=ranks)
+        model = nn.parallel.DistributedDataParallel(model)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     loss_of = nn.CrossEntropyLoss()
     images, labels = torch.randn(batch, *shape), torch.randint(0, classes, (batch,))
@@ -83,7 +94,8 @@ def main():
         optimiser.step()
         if step >= 3:
             times.append(time.perf_counter() - start)
-    print(batch / statistics.median(times))
+    if rank == 0:
+        print(ranks * batch / statistics.median(times))
 
 
 if __name__ == "__main__":

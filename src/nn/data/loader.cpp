@@ -33,7 +33,9 @@ void check_loader_options(const LoaderOptions& o) {
 
 EpochSize::EpochSize(std::int64_t count, const LoaderOptions& options) {
   const std::int64_t padded = (count + options.shards - 1) / options.shards;
-  batches = options.drop_last ? padded / options.batch : (padded + options.batch - 1) / options.batch;
+  // Full batches of all shards together: as many as one rank with the whole batch has, none padded.
+  batches = options.drop_last ? count / (std::int64_t{options.batch} * options.shards)
+                              : (padded + options.batch - 1) / options.batch;
   images = options.drop_last ? batches * options.batch : padded;
   if (batches < 1)
     throw Error(ExitCode::bad_input, fmt::format("an epoch has no batch of {}", options.batch),

@@ -16,7 +16,7 @@ struct LoaderOptions {
   int workers = 0;  ///< producer threads; 0 = built by the caller's next()
   int depth = 2;    ///< batches in the queue per worker, as PyTorch's default
   bool shuffle = true;
-  bool drop_last = false;
+  bool drop_last = false;  ///< only batches that are full in every shard
   std::uint64_t seed = 0;
   int shard = 0, shards = 1;  ///< this rank's part of every epoch
   Shape input;                ///< of the model

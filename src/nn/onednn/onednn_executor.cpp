@@ -148,7 +148,8 @@ void OnednnExecutor::load(std::span<const float> images, std::span<const std::in
   current_->slots[static_cast<std::size_t>(current_->input)].memory.set_data_handle(
       const_cast<float*>(images.data()));
   current_->state = {.labels = labels,
-                     .dropout_key = stream_key(options_.seed, dropout_stream + training_steps_),
+                     .dropout_key = stream_key(options_.seed + mix64(options_.replica),
+                                               dropout_stream + training_steps_),
                      .loss = 0,
                      .correct = 0};
   call("renewing copies of the weights", [&] { refresh(*current_); });
@@ -189,14 +190,18 @@ std::span<const float> OnednnExecutor::logits() {
   return span_of<const float>(&current(), current().logits);
 }
 
-void OnednnExecutor::backward(const std::function<void(int bucket)>& ready) {
+void OnednnExecutor::backward(const std::function<void(int bucket)>& ready,
+                              const std::function<void()>& between) {
   set_threads(options_.threads);
   int told = -1;
   call("the backward pass", [&] {
     for (const Stretch& s : current().backward) {
       run(s, true);
-      if (!ready) continue;
-      while (told < s.bucket_ready) ready(++told);
+      if (ready && told < s.bucket_ready) {
+        stream().wait();
+        while (told < s.bucket_ready) ready(++told);
+      }
+      if (between) between();
     }
     stream().wait();
   });

@@ -31,7 +31,8 @@ class OnednnExecutor final : public Executor {
   double loss() const override;
   std::int64_t correct() const override;
   std::span<const float> logits() override;
-  void backward(const std::function<void(int bucket)>& ready) override;
+  void backward(const std::function<void(int bucket)>& ready,
+                const std::function<void()>& between = {}) override;
   void update(float scale) override;
   bool finite() const override { return store_.finite(); }
   void time_layers(bool on) override { timed_ = on; }

@@ -63,9 +63,8 @@ void ParameterStore::claim(int parameter, const Desc& layout) {
 }
 
 void ParameterStore::place() {
-  std::vector<int> order;
-  for (int p = static_cast<int>(places_.size()); p-- > 0;)
-    if (trained(p)) order.push_back(p);
+  std::vector<std::vector<int>> cut;
+  if (options_.trains) cut = cut_buckets(graph_, options_);
   std::size_t offset = 0;
   const auto lay = [&](int p) {
     Place& place = places_[at(p)];
@@ -73,7 +72,8 @@ void ParameterStore::place() {
     place.count = rounded((bytes_of(place.layout) + sizeof(float) - 1) / sizeof(float));
     offset += place.count;
   };
-  for (const int p : order) lay(p);
+  for (const std::vector<int>& members : cut)
+    for (const int p : members) lay(p);
   trained_count_ = offset;
   for (int p = 0; p < static_cast<int>(places_.size()); ++p)
     if (!trained(p)) lay(p);
@@ -89,24 +89,22 @@ void ParameterStore::place() {
     if (state_values(options_.optimizer) > 1) second_ = zeroed(trained_count_);
   }
   placed_ = true;
-  fill_buckets(order);
+  fill_buckets(std::move(cut));
 }
 
-void ParameterStore::fill_buckets(const std::vector<int>& order) {
-  std::int64_t limit = options_.first_bucket_bytes;
-  for (const int p : order) {
-    const auto count = static_cast<std::int64_t>(places_[at(p)].count);
-    const std::int64_t bytes = count * static_cast<std::int64_t>(sizeof(float));
-    if (buckets_.empty() ||
-        buckets_.back().count * static_cast<std::int64_t>(sizeof(float)) + bytes > limit) {
-      if (!buckets_.empty()) limit = options_.bucket_bytes;
-      buckets_.push_back({.count = 0,
-                          .parameters = values_.data() + places_[at(p)].offset,
-                          .gradients = gradients_.data() + places_[at(p)].offset,
-                          .members = {}});
+void ParameterStore::fill_buckets(std::vector<std::vector<int>> cut) {
+  for (std::vector<int>& members : cut) {
+    const std::size_t offset = places_[at(members.front())].offset;
+    Bucket bucket{.count = 0,
+                  .parameters = values_.data() + offset,
+                  .gradients = gradients_.data() + offset,
+                  .members = std::move(members),
+                  .counts = {}};
+    for (const int p : bucket.members) {
+      bucket.counts.push_back(static_cast<std::int64_t>(places_[at(p)].count));
+      bucket.count += bucket.counts.back();
     }
-    buckets_.back().count += count;
-    buckets_.back().members.push_back(p);
+    buckets_.push_back(std::move(bucket));
   }
 }
 

@@ -54,7 +54,7 @@ class ParameterStore {
     bool claimed = false;
   };
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
-  void fill_buckets(const std::vector<int>& order);
+  void fill_buckets(std::vector<std::vector<int>> cut);
   bool trained(int parameter) const;
   Memory master(int parameter, const float* base) const;
 

@@ -200,7 +200,7 @@ std::string pdgemm_validate(const Params& params) {
   return {};
 }
 
-std::string pdgemm_misfit(const Params& params, int ranks) {
+std::string pdgemm_unsuited(const Params& params, int ranks) {
   const PdgemmCase c = pdgemm_case(params, ranks);
   if (c.grid.size() > ranks)
     return sentence(fmt::format("grid {} needs {} ranks, the case has {}", params.text("grid"),

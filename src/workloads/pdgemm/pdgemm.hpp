@@ -32,7 +32,7 @@ struct PdgemmCase {
   Dealt cols_of(GemmOperand operand, int col) const;
 };
 
-/// Pure. `ranks` = participants; where they are too few, pdgemm_misfit() says so.
+/// Pure. `ranks` = participants; where they are too few, pdgemm_unsuited() says so.
 PdgemmCase pdgemm_case(const Params& params, int ranks);
 
 /// "auto": the factors P·Q = ranks with the least volume sent, near square for m = n.
@@ -47,7 +47,7 @@ std::vector<Key> pdgemm_keys();
 std::vector<Params> pdgemm_examples();
 std::string pdgemm_validate(const Params& params);
 /// Why `ranks` ranks can't run the case; empty when they can.
-std::string pdgemm_misfit(const Params& params, int ranks);
+std::string pdgemm_unsuited(const Params& params, int ranks);
 Cost pdgemm_cost(const Params& params, int ranks, int threads);
 
 }  // namespace dlscale

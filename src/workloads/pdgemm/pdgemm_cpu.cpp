@@ -70,7 +70,8 @@ PdgemmCpu<T>::PdgemmCpu(const WorkContext& context)
     : seed_(context.seed), threads_(context.threads), participants_(context.participants) {
   if (participants_ == nullptr)
     throw Error(ExitCode::case_failed, "pdgemm has no participants", "it works on one problem together");
-  if (const std::string problem = pdgemm_misfit(context.params, participants_->size()); !problem.empty())
+  if (const std::string problem = pdgemm_unsuited(context.params, participants_->size());
+      !problem.empty())
     throw Error(ExitCode::case_failed, problem);
   case_ = pdgemm_case(context.params, participants_->size());
 }
@@ -265,7 +266,7 @@ Entry pdgemm_cpu_entry() {
   entry.parts = {"blas", "pack", "mpi"};
   entry.examples = pdgemm_examples;
   entry.validate = pdgemm_validate;
-  entry.misfit = pdgemm_misfit;
+  entry.unsuited = pdgemm_unsuited;
   entry.cost = pdgemm_cost;
   entry.roofs = gemm_roofs;
   entry.make = [](const WorkContext& context) -> std::unique_ptr<Workload> {

@@ -92,6 +92,8 @@ std::vector<Key> train_keys() {
       {"layers", false, "true: the time of every layer and pass is kept as well", {}, {}, {}},
   };
   keys.insert(keys.end(), more.begin(), more.end());
+  const std::vector<Key> parallel = parallel_keys();
+  keys.insert(keys.end(), parallel.begin(), parallel.end());
   return keys;
 }
 
@@ -120,14 +122,32 @@ std::vector<Params> train_examples() {
   list[0].set("whole_epochs", true);
   list[2].set("dropout", 0.0);
   list[4].set("classes", std::int64_t{11});
+  // Of one network on all ranks: enough images for any number of them that a test starts.
+  Params weak = example("topflight-cnn", 0, 3, "f32", "adam", "random");
+  weak.set("parallel", std::string("data"));
+  weak.set("train_images", std::int64_t{4096});
+  weak.set("overlap", std::string("test"));
+  weak.set("bucket_bytes", std::int64_t{300'000});
+  weak.set("check_replicas", std::int64_t{1});
+  weak.set("layers", true);
+  list.push_back(weak);
+  Params strong = example("topflight-cnn", 0, 12, "f32", "sgd", "synthetic");
+  strong.set("parallel", std::string("data"));
+  strong.set("scaling", std::string("strong"));
+  strong.set("global_batch", std::int64_t{12});
+  strong.set("whole_epochs", true);
+  list.push_back(strong);
+  weak.set("communicate", false);
+  list.push_back(weak);
   return list;
 }
 
 std::string train_validate(const Params& params) {
   if (std::string problem = network_problem(params); !problem.empty()) return problem;
+  if (std::string problem = parallel_problem(params); !problem.empty()) return problem;
   const TrainData data = train_data(params);
   const nn::Shape input = input_of(params);
-  if (params.integer("batch") > data.train_images)
+  if (!train_is_parallel(params) && params.integer("batch") > data.train_images)
     return sentence(fmt::format("batch = {} is more than train_images = {}", params.integer("batch"),
                                 data.train_images),
                     "an epoch would have no full step", "choose a smaller batch");
@@ -154,6 +174,7 @@ nn::ExecutorOptions train_options(const Params& params, int threads, std::uint64
       params.text("optimizer") == "sgd" ? nn::OptimizerKind::sgd : nn::OptimizerKind::adam;
   options.optimizer.lr = params.number("lr");
   options.optimizer.momentum = params.number("momentum");
+  options.bucket_bytes = params.integer("bucket_bytes");
   return options;
 }
 
@@ -175,7 +196,9 @@ nn::LoaderOptions train_loader_options(const Params& params, const nn::Shape& in
   return options;
 }
 
-Cost train_cost(const Params& params, int, int threads) {
+namespace {
+
+Cost cost_of_one(const Params& params, int threads) {
   Cost cost = network_cost(params, nn::Mode::training);
   const nn::Graph graph = network_graph(params);
   const nn::ExecutorOptions options = train_options(params, threads, 0);
@@ -198,15 +221,24 @@ Cost train_cost(const Params& params, int, int threads) {
   return cost;
 }
 
+}  // namespace
+
+Cost train_cost(const Params& params, int ranks, int threads) {
+  const Cost one = cost_of_one(train_of_one_rank(params, ranks), threads);
+  return train_is_parallel(params) ? over_all_ranks(one, params, ranks) : one;
+}
+
 std::vector<Piece> train_layers(const Params& params) {
   if (!params.boolean("layers")) return {};
   return network_layers(params, nn::Mode::training);
 }
 
-std::int64_t train_block_samples(const Params& params, int) {
+std::int64_t train_block_samples(const Params& params, int ranks) {
   if (!params.boolean("whole_epochs")) return 0;
-  const std::int64_t batch = params.integer("batch");
-  return (train_data(params).train_images + batch - 1) / batch;
+  const std::int64_t shards = train_is_parallel(params) ? ranks : 1;
+  const std::int64_t images = (train_data(params).train_images + shards - 1) / shards;
+  const std::int64_t batch = train_of_one_rank(params, ranks).integer("batch");
+  return (images + batch - 1) / batch;
 }
 
 std::vector<Column> train_epochs() {

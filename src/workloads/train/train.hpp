@@ -19,6 +19,19 @@ struct TrainData {
 /// "auto" resolved: the synthetic set where its images fill the input reasonably, else random ones.
 TrainData train_data(const Params& params);
 
+/// Keys of training on several ranks.
+std::vector<Key> parallel_keys();
+bool train_is_parallel(const Params& params);
+bool train_communicates(const Params& params);
+/// With the `batch` that each of so many ranks has.
+Params train_of_one_rank(const Params& params, int ranks);
+std::string parallel_problem(const Params& params);  ///< a sentence naming the key, or empty
+std::string train_unsuited(const Params& params, int ranks);
+/// Bytes of the buckets that are reduced; empty where nothing is.
+std::vector<double> train_buckets(const Params& params);
+/// From one rank's work to that of all.
+Cost over_all_ranks(Cost cost, const Params& params, int ranks);
+
 std::vector<Key> train_keys();
 std::vector<Params> train_examples();
 std::string train_validate(const Params& params);

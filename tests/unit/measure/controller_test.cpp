@@ -90,6 +90,16 @@ TEST_CASE("a short kernel is repeated until a sample can be timed") {
   CHECK(play.controller.reported().median == Approx(1e-8).epsilon(1e-3));
 }
 
+TEST_CASE("where one execution is a sample, it stays one however short") {
+  ControllerSettings settings = settings_with(2);
+  settings.single = true;
+  Play play(settings, [](int, int) { return 1e-3; });
+  play.until_finished();
+  CHECK(play.controller.state().repeats == 1);
+  for (const Batch& b : play.batches) CHECK(b.repeats == 1);
+  CHECK(play.batches.back().samples == 64);
+}
+
 TEST_CASE("warm-up lasts while it is needed, and no longer than its share") {
   // Executions become faster by 5 % each until the fortieth.
   Play play(settings_with(10), [](int, int n) { return 0.02 * std::pow(0.95, std::min(n, 40)); });

@@ -18,7 +18,7 @@ class Scripted final : public Workload {
  public:
   std::string calls;
   int runs = 0, fail_at = -1;
-  bool fail_in_reset = false, fail_in_end = false;
+  bool fail_in_reset = false, fail_in_end = false, together = false;
 
   void prepare() override {}
   void reset() override {
@@ -34,6 +34,7 @@ class Scripted final : public Workload {
     if (fail_in_end) throw std::runtime_error("no end");
   }
   void run() override {
+    if (runs == fail_at && together) throw FailedTogether(ExitCode::case_failed, "run broke everywhere");
     if (runs == fail_at) throw std::runtime_error("run broke");
     calls += "r";
     ++runs, ++runs_in_block_, ++runs_since_taken_;
@@ -47,6 +48,10 @@ class Scripted final : public Workload {
     calls += "l";
     for (double& s : seconds) s = 0.25 * runs_since_taken_;
     runs_since_taken_ = 0;
+  }
+  void take_buckets(std::span<double> seconds) override {
+    calls += "k";
+    for (double& s : seconds) s = runs;
   }
   void take_epoch(std::span<double> values) override {
     calls += "t";
@@ -129,8 +134,31 @@ TEST_CASE("of a distributed case exceptions pass through") {
   CHECK_THROWS_WITH(take_samples(work, batch_of(2, 1, 0), how, probes), "run broke");
 }
 
+TEST_CASE("a failure of all participants together ends the case's samples, not the run") {
+  Probes probes;
+  Scripted work;
+  work.fail_at = 1;
+  work.together = true;
+  Sampling how = sampling_of(probes);
+  how.distributed = true;
+  const OwnSamples own = take_samples(work, batch_of(3, 1, 0), how, probes);
+  CHECK(own.failure == "run broke everywhere");
+  CHECK(own.start[0] > 0);
+  CHECK(own.start[1] == -1);
+  CHECK(work.calls.find('E') == std::string::npos);
+}
+
+TEST_CASE("times of buckets are taken after each sample") {
+  Probes probes;
+  Scripted work;
+  const Sampling how{.widths = {.probes = probes.list().size(), .bucket_times = 6}};
+  const OwnSamples own = take_samples(work, batch_of(2, 2, 0), how, probes);
+  CHECK(work.calls == "RBkrrkrrkE");
+  CHECK(own.buckets == std::vector<double>{2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4});
+}
+
 TEST_CASE("what the ranks packed is unpacked by sample and participant") {
-  const Widths widths{.probes = 1, .parts = 2, .layers = 1, .epochs = 2};
+  const Widths widths{.probes = 1, .parts = 2, .layers = 1, .epochs = 2, .bucket_times = 3};
   const Batch batch = batch_of(2, 1, 5);
   std::vector<std::byte> all;
   for (int rank = 0; rank < 3; ++rank) {
@@ -141,6 +169,7 @@ TEST_CASE("what the ranks packed is unpacked by sample and participant") {
     own.probes = {r, r + 0.5};
     own.parts = {r, 10 + r, 20 + r, 30 + r};
     own.layers = {-r, -r - 1};
+    own.buckets = {r, 2 * r, 3 * r, 4 * r, 5 * r, 6 * r};
     own.epoch = {100 + r, 200 + r};
     if (rank == 2) own.failure = std::string(500, 'x') + "ü";
     const auto row = pack(own);
@@ -155,6 +184,7 @@ TEST_CASE("what the ranks packed is unpacked by sample and participant") {
   CHECK(out.probes == std::vector<double>{0, 2, 0.5, 2.5});
   CHECK(out.parts == std::vector<double>{0, 10, 2, 12, 20, 30, 22, 32});
   CHECK(out.layers == std::vector<double>{-0.0, -2, -1, -3});
+  CHECK(out.buckets == std::vector<double>{0, 0, 0, 2, 4, 6, 0, 0, 0, 8, 10, 12});
   CHECK(out.epoch == std::vector<double>{100, 200, 102, 202});
   REQUIRE(out.failures.size() == 1);
   CHECK(out.failures[0].rank == 2);

@@ -36,8 +36,7 @@ Epoch expected_epoch(const Dataset& set, const ImageSet& images, bool shuffle, c
                      std::int64_t epoch) {
   Epoch out;
   std::vector<std::int64_t> order = epoch_order(images.count, o.seed, epoch, shuffle, o.shard, o.shards);
-  if (o.drop_last)
-    order.resize(order.size() / static_cast<std::size_t>(o.batch) * static_cast<std::size_t>(o.batch));
+  if (o.drop_last) order.resize(static_cast<std::size_t>(images.count / (o.batch * o.shards) * o.batch));
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (i % static_cast<std::size_t>(o.batch) == 0) out.counts.push_back(0);
     ++out.counts.back();
@@ -165,6 +164,41 @@ TEST_CASE("batches do not depend on the number of workers, to the bit") {
                 REQUIRE(loader->images() == std::ssize(wanted.labels));
               }
             }
+}
+
+TEST_CASE("full batches of all shards together are those of one rank with the whole batch") {
+  const auto set = make_synthetic(2, 103, 1);
+  const auto whole_steps = [&](int shards, std::int64_t step) {
+    std::multiset<float> sums;  // one number per image; the order inside a step is free
+    for (int shard = 0; shard < shards; ++shard) {
+      LoaderOptions o = options_of(12 / shards, 0);
+      o.drop_last = true;
+      o.shards = shards;
+      o.shard = shard;
+      const auto loader = make_loader(set, false, o);
+      CHECK(loader->batches() == 103 / 12);
+      loader->start_epoch(1);
+      BatchView view;
+      for (std::int64_t s = 0; s <= step; ++s) view = loader->next();
+      for (int i = 0; i < view.count; ++i) {
+        const auto pixels = view.images.subspan(static_cast<std::size_t>(i) * 784, 784);
+        float sum = 0;
+        for (const float pixel : pixels) sum += pixel;
+        sums.insert(sum);
+      }
+    }
+    return sums;
+  };
+  for (const std::int64_t step : {0, 3, 7}) {
+    const auto one = whole_steps(1, step);
+    CHECK(one.size() == 12);
+    for (const int shards : {2, 3, 4, 6, 12}) CHECK(whole_steps(shards, step) == one);
+  }
+  // 10 images in 3 shards of 4, of which the last are repeated: one full step of 3 × 2, not two.
+  LoaderOptions o = options_of(2, 0);
+  o.drop_last = true;
+  o.shards = 3;
+  CHECK(make_loader(make_synthetic(2, 10, 1), false, o)->batches() == 1);
 }
 
 TEST_CASE("the test split comes in its order") {

@@ -36,6 +36,7 @@ class Scripted final : public Executor {
   std::vector<float> largest_of;  ///< first value of every parameter
   std::string broken_tensor;      ///< what first_not_finite() says
   int broken_update = -1, forwards = 0, updates = 0;
+  float expected_scale = 1;
 
   void prepare(int batch, Mode mode) override { prepared.emplace_back(batch, mode); }
   void load(std::span<const float>, std::span<const std::int32_t> labels, int batch,
@@ -56,13 +57,27 @@ class Scripted final : public Executor {
     const std::vector<std::int32_t>& labels = loaded.back().first;
     return std::count(labels.begin(), labels.end(), 3);
   }
-  void backward(const std::function<void(int)>&) override { call("backward"); }
+  void backward(const std::function<void(int)>& ready, const std::function<void()>& between) override {
+    call("backward");
+    for (int b = 0; b < std::ssize(buckets_); ++b) {
+      if (between) between();
+      if (ready) ready(b);
+    }
+  }
   void update(float scale) override {
     call("update");
-    CHECK(scale == 1.0F);
+    CHECK(scale == expected_scale);
     ++updates;
   }
-  bool finite() const override { return updates != broken_update; }
+  bool finite() const override {
+    return updates != broken_update && (buckets_.empty() || std::isfinite(gradients_[0]));
+  }
+  /// Two buckets of 16 gradients each.
+  void with_buckets() {
+    for (float* at : {&gradients_[0], &gradients_[16]})
+      buckets_.push_back(
+          {.count = 16, .parameters = nullptr, .gradients = at, .members = {}, .counts = {}});
+  }
   std::string first_not_finite() const override { return broken_tensor; }
   void read_parameter(int parameter, std::span<float> values) const override {
     std::fill(values.begin(), values.end(), 0.0F);
@@ -92,7 +107,26 @@ class Scripted final : public Executor {
       std::this_thread::sleep_for(std::chrono::milliseconds(found->second));
   }
   std::vector<Bucket> buckets_;
+  std::array<float, 32> gradients_{};
   std::vector<LayerTime> times_;
+};
+
+/// Says in the executor's calls what is asked of it.
+class ScriptedReducer final : public GradientReducer {
+ public:
+  ScriptedReducer(Scripted& executor, int replicas) : executor_(executor), replicas_(replicas) {}
+  int replicas() const override { return replicas_; }
+  void start(int bucket) override { executor_.calls.push_back("start " + std::to_string(bucket)); }
+  void progress() override { executor_.calls.push_back("progress"); }
+  void finish() override {
+    executor_.calls.push_back("finish");
+    std::this_thread::sleep_for(std::chrono::milliseconds(4));
+  }
+  std::span<const BucketTimes> times() const override { return {}; }
+
+ private:
+  Scripted& executor_;
+  int replicas_;
 };
 
 std::shared_ptr<const Dataset> images(std::int64_t train, std::int64_t test) {
@@ -227,6 +261,54 @@ TEST_CASE("the parts of steps are disjoint and complete") {
   trainer.take_parts(parts);
   CHECK(std::accumulate(parts.begin(), parts.end(), 0.0) == 0);
   trainer.take_parts(std::span(parts).first(2));
+}
+
+TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
+  const Graph graph = network();
+  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  Scripted executor;
+  executor.with_buckets();
+  executor.expected_scale = 1.0F / 3;
+  ScriptedReducer reducer(executor, 3);
+  Trainer trainer(graph, executor, *loader, 4);
+  trainer.reduce_with(&reducer);
+  trainer.start_epoch(0);
+  REQUIRE(trainer.step());
+  CHECK(executor.calls == std::vector<std::string>{"load", "forward", "backward", "progress", "start 0",
+                                                   "progress", "start 1", "finish", "update"});
+  std::array<double, 6> parts{};
+  trainer.take_parts(parts);
+  CHECK(parts[static_cast<std::size_t>(StepPart::reduce)] >= 4 * ms);
+  CHECK(parts[static_cast<std::size_t>(StepPart::update)] < 4 * ms);
+}
+
+TEST_CASE("a replica whose loss explodes takes part in the reduction, with a NaN for all to see") {
+  const Graph graph = network();
+  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  Scripted executor;
+  executor.with_buckets();
+  executor.expected_scale = 0.5F;
+  ScriptedReducer reducer(executor, 2);
+  Trainer trainer(graph, executor, *loader, 4);
+  trainer.reduce_with(&reducer);
+  trainer.start_epoch(0);
+  executor.loss_of = {{2, 1e9}};
+  REQUIRE(trainer.step());
+  executor.calls.clear();
+  const std::string message = message_of([&] { trainer.step(); });
+  INFO(message);
+  CHECK(contains(message, "training failed at step 2: the loss is 1e+09"));
+  CHECK(executor.calls.back() == "update");
+  CHECK_FALSE(executor.finite());  // as everywhere after the sum
+  // The others find a NaN after the update.
+  Scripted other;
+  other.expected_scale = 0.5F;
+  ScriptedReducer its_reducer(other, 2);
+  Trainer replica(graph, other, *loader, 4);
+  replica.reduce_with(&its_reducer);
+  replica.start_epoch(0);
+  other.broken_update = 1;
+  CHECK_THROWS_AS(replica.step(), TrainingFailed);
 }
 
 TEST_CASE("an evaluation counts every test image once") {

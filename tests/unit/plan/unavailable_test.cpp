@@ -54,3 +54,21 @@ TEST_CASE("too little memory is said before what the host lacks") {
   here.node_memory_bytes = {1e6, 1e6};
   for (const Case& c : cases_on(here)) CHECK(c.message.find("needs") == 0);
 }
+
+TEST_CASE("ranks that a distributed case can't use are skipped with the reason, the others are not") {
+  std::vector<Entry> entries = fake_entries();
+  for (Entry& entry : entries)
+    entry.unsuited = [](const Params&, int ranks) -> std::string {
+      return 64 % ranks == 0 ? "" : "64 does not divide by " + std::to_string(ranks);
+    };
+  const std::string text =
+      "[[case]]\nworkload = \"spread\"\nranks = [1, 2, 3]\n[[case]]\nworkload = \"gemm\"\n";
+  const std::vector<Case> cases =
+      asked_of(make_plan(parse_job(text, "job.toml", "."), assume_layout(3, 3, 4, 8e9), entries));
+  REQUIRE(cases.size() == 4);
+  CHECK(cases[0].status == CaseStatus::planned);
+  CHECK(cases[1].status == CaseStatus::planned);
+  CHECK(cases[2].status == CaseStatus::skipped);
+  CHECK(cases[2].message == "64 does not divide by 3");
+  CHECK(cases[3].status == CaseStatus::planned);  // every rank by itself
+}

@@ -78,6 +78,7 @@ dlscale::FileSpec sample_spec() {
                                   {"steal", "s", "time stolen"}};
   spec.cases[full_case].part_names = {"load", "forward", "backward"};
   spec.cases[full_case].layers = {{"conv1 forward", 2e9, 3e6}, {"fc1 backward", 4e8, 5e7}};
+  spec.cases[full_case].bucket_bytes = {1048576, 641344};
   spec.cases[full_case].epochs = {{"train", "s", "wall time of the training part"},
                                   {"loss", "1", "mean training loss"}};
   spec.cases[full_case].partners = {{1, 0, 3, 2}, {2, 3, 0, 1}, {-1, 2, 1, -1}};
@@ -116,6 +117,7 @@ dlscale::SampleRows sample_rows(int case_id, int first, int count) {
       for (int i = 0; i < 2; ++i) rows.probes.push_back(sample + 0.25 * participant + 100 * i);
       for (int i = 0; i < 3; ++i) rows.parts.push_back(sample - 0.5 * participant + 1000 * i);
       for (int i = 0; i < 2; ++i) rows.layers.push_back(3 * sample + 0.5 * participant + 1e6 * i);
+      for (int i = 0; i < 6; ++i) rows.buckets.push_back(7 * sample - 0.5 * participant + 1e5 * i);
     }
   }
   if (case_id == full_case) {
@@ -189,6 +191,7 @@ std::string wrong_samples(hid_t file, int case_id, int samples, int epochs) {
         rows.probes.empty() ? "" : differs(file, at + "/probes", H5T_NATIVE_DOUBLE, rows.probes),
         rows.parts.empty() ? "" : differs(file, at + "/parts", H5T_NATIVE_DOUBLE, rows.parts),
         rows.layers.empty() ? "" : differs(file, at + "/layers", H5T_NATIVE_DOUBLE, rows.layers),
+        rows.buckets.empty() ? "" : differs(file, at + "/buckets", H5T_NATIVE_DOUBLE, rows.buckets),
         rows.epoch_values.empty() ? ""
                                   : differs(file, at + "/epochs", H5T_NATIVE_DOUBLE, rows.epoch_values)})
     if (!problem.empty()) return problem;

@@ -35,7 +35,7 @@ class ScopedVariable {
 };
 
 constexpr int ranks = 6;
-/// full_case has probes, parts, layers, epochs and partners.
+/// full_case has probes, parts, layers, buckets, epochs and partners.
 constexpr int small_case = 0, wide_case = 1, full_case = 2;
 constexpr int wide_participants = 26000;  ///< 10 rows per chunk
 
