@@ -258,10 +258,10 @@ void Director::record_clocks(int id, int block) {
   s_.file.append_clocks(rows);
   std::vector<ClockShift> clocks;
   for (const int rank : s_.worker.crews().of(plan_case(id)).columns) {
+    // One row per node, in their order.
     const int node = s_.layout.ranks[static_cast<std::size_t>(rank)].node;
-    const auto row =
-        std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.node == node; });
-    clocks.push_back(row == rows.end() ? ClockShift{} : ClockShift{row->offset_ns, row->error_ns});
+    const ClockRow& row = rows.at(static_cast<std::size_t>(node));
+    clocks.push_back({row.offset_ns, row.error_ns});
   }
   controller(id).set_clocks(std::move(clocks));
 }
