@@ -179,10 +179,8 @@ void Director::finish(int id) {
     ranks.push_back(o.ranks[static_cast<std::size_t>(unconverged[i])]);
   facts["roofs"] = roofs;
   facts["warm_up"] = k.steady() ? "steady" : "unsteady";
-  if (k.settings().distributed && !std::isnan(k.start_skew_s())) {
-    facts["start_skew_s"] = k.start_skew_s();
-    facts["clock_error_s"] = k.clock_error_s();
-  }
+  if (k.settings().distributed && !std::isnan(k.start_skew_s()))
+    facts.update({{"start_skew_s", k.start_skew_s()}, {"clock_error_s", k.clock_error_s()}});
   facts["unconverged"] = unconverged.size();
   facts["unconverged_ranks"] = ranks;
   if (!std::isnan(check.memory_peak_bytes)) {
@@ -258,10 +256,9 @@ void Director::record_clocks(int id, int block) {
   s_.file.append_clocks(rows);
   std::vector<ClockShift> clocks;
   for (const int rank : s_.worker.crews().of(plan_case(id)).columns) {
-    const int node = s_.layout.ranks[static_cast<std::size_t>(rank)].node;
-    const auto row =
-        std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.node == node; });
-    clocks.push_back(row == rows.end() ? ClockShift{} : ClockShift{row->offset_ns, row->error_ns});
+    const int node = s_.layout.ranks[static_cast<std::size_t>(rank)].node;  // rows are in their order
+    clocks.push_back({rows.at(static_cast<std::size_t>(node)).offset_ns,
+                      rows.at(static_cast<std::size_t>(node)).error_ns});
   }
   controller(id).set_clocks(std::move(clocks));
 }
