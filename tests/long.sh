@@ -50,6 +50,7 @@ for script in tests/faults/*.sh; do
   if [ -f "$script" ]; then step "faults/$(basename "$script" .sh)" timeout 14400 bash "$script" ${probe:+"$probe"}; fi
 done
 DLSCALE_TRAINING_BUDGET=180 step training timeout 1800 bash tests/training.sh
+step valgrind timeout 7200 bash tests/valgrind.sh
 step quickstart timeout 1800 bash tests/quickstart.sh
 step cluster timeout 600 bash tests/cluster/run.sh
 
