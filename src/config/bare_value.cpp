@@ -24,7 +24,7 @@ bool starts_like_a_number(std::string_view word) {
   return !word.empty() && word.front() >= '0' && word.front() <= '9';
 }
 
-std::string quoted(std::string_view text) {
+std::string toml_quoted(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\')
@@ -64,11 +64,11 @@ std::string bare_text(const Scalar& value) {
   const std::string text = to_text(value);
   if (!std::holds_alternative<std::string>(value)) return text;
   const bool plain = !text.empty() && text.find_first_of(" \t\r\n,\"'\\=") == std::string::npos;
-  return plain && bare_value(text) == value ? text : quoted(text);
+  return plain && bare_value(text) == value ? text : toml_quoted(text);
 }
 
 std::string toml_text(const Scalar& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return toml_quoted(*text);
   return to_text(value);
 }
 
