@@ -21,7 +21,7 @@ from .stats import EMPTY, Interval, mean_interval
 
 BLOCKED_PARTS = ("reduce", "mpi")  # parts that are time blocked in communication
 ALL_COMMUNICATION = ("collective", "pairwise")  # workloads that do nothing else
-READY, ENTER, DONE = 0, 1, 2  # columns of `buckets`
+ENTER, DONE = 1, 2  # columns of `buckets`
 QUANTITIES = ("wall", "own", "blocked", "waiting", "least_blocked", "arrival")
 
 
@@ -74,7 +74,15 @@ class Bars:
 
 
 def read_bars(run: Run, case: pd.Series) -> Optional[Bars]:
-    """The bars of a distributed case; None when no measured sample has all its participants."""
+    """The bars of a distributed case; None when no measured sample has all its participants. Made once per run and case:
+    ledger, overlap and tables share them, and nobody changes them. A few numbers per sample and per rank."""
+    number = int(case["id"])
+    if number not in run.bars:
+        run.bars[number] = _read(run, case)
+    return run.bars[number]
+
+
+def _read(run: Run, case: pd.Series) -> Optional[Bars]:
     samples = run.samples(int(case["id"]))
     clock = common_clock(run, case, samples.ranks)
     hosts = run.hosts(int(case["launch"]))

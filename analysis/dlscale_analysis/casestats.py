@@ -13,7 +13,6 @@ from .load import Run
 from .samples import Samples
 from .stats import Interval, block_medians, column_half_widths, column_quantiles, median_interval
 
-RANK_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SAMPLE_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 PER_RANK = {"noop", "gemm", "fma", "triad", "conv2d", "infer"}
 RATE_KINDS = {
@@ -43,7 +42,6 @@ class CaseStats:
     blocks: np.ndarray  # [b] numbers of the blocks
     rank_block_s: np.ndarray  # [b, p] block medians of each rank
     rank_s: np.ndarray  # [p] median of each rank's block medians
-    rank_quantiles_s: np.ndarray  # [RANK_LEVELS, p]
     rank_half_width: (
         np.ndarray
     )  # [p] relative half-width of each rank's interval; NaN with fewer than six blocks
@@ -93,6 +91,19 @@ def is_distributed(case: pd.Series) -> bool:
     return case["workload"] not in PER_RANK and case["placement"] != ""
 
 
+def verdict(case: pd.Series) -> str:
+    """Why the times of a case count for nothing, neither as a rate nor as a roof nor in a ratio: "failed" (so did one
+    whose check did), "skipped" (with samples all the same, if it was interrupted and measured again by a later launch);
+    empty where they count."""
+    if case["status"] == "failed" or case["check_passed"] == 0:
+        return "failed"
+    return "skipped" if case["status"] == "skipped" else ""
+
+
+def usable(case: pd.Series) -> bool:
+    return not verdict(case)
+
+
 def read_case(run: Run, case_id: int) -> CaseStats:
     """Reads and reduces one case. Its time is the median over blocks of: the median over ranks of their block medians
     for per-rank cases; the block's median of the slowest rank of each sample for distributed ones."""
@@ -124,7 +135,6 @@ def read_case(run: Run, case_id: int) -> CaseStats:
         blocks=blocks,
         rank_block_s=per_rank["block_s"],
         rank_s=rank_s,
-        rank_quantiles_s=per_rank["quantiles"],
         rank_half_width=column_half_widths(per_rank["block_s"]),
         time=time,
         sample_s=sample_s,
@@ -147,19 +157,16 @@ def read_cases(run: Run) -> Dict[int, CaseStats]:
 
 
 def _per_rank(samples: Samples) -> Dict[str, np.ndarray]:
-    """Quantiles and block medians of each rank, some participants at a time."""
+    """Block medians of each rank, some participants at a time."""
     blocks = np.unique(samples.block[samples.block >= 0]) if samples.rows else np.empty(0, dtype=int)
-    quantiles: List[np.ndarray] = [np.empty((len(RANK_LEVELS), 0))]
     block_s: List[np.ndarray] = [np.empty((blocks.size, 0))]
     measured = 0
     for columns in samples.column_pieces():
         seconds = samples.seconds(columns=columns, measured=True)
-        quantiles.append(column_quantiles(seconds, RANK_LEVELS))
         block_s.append(block_medians(seconds, samples.block)[1])
         measured = max(measured, int(np.isfinite(seconds).sum(axis=0).max(initial=0)))
     return {
         "blocks": blocks,
-        "quantiles": np.concatenate(quantiles, axis=1),
         "block_s": np.concatenate(block_s, axis=1),
         "measured": np.asarray(measured),
     }

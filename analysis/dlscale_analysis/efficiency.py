@@ -18,11 +18,11 @@ from typing import Dict, List, Optional, Tuple
 
 import pandas as pd
 
-from .casestats import CaseStats, is_distributed
+from .casestats import CaseStats, is_distributed, usable
 from .load import Run
 from .places import oversubscribed
 from .stats import EMPTY, Interval, mover_ratio, scaled
-from .twins import own_share, usable, useful_work
+from .twins import own_share, useful_work
 from .units import IMAGES, plural, product_sizes, quantity, short
 
 ONE = Interval(1.0, math.nan, math.nan, 0, math.nan, 1.0, 1.0)  # by definition

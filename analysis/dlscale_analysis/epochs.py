@@ -13,10 +13,10 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats
+from .casestats import CaseStats, is_distributed, verdict
 from .load import Run
 from .samples import Samples
-from .units import IMAGES, percent, short
+from .units import IMAGES, percent, plural, short
 
 DERIVED = {"epoch_s": "s", "cpus": "1", "images_per_s": IMAGES}  # beside the file's own columns
 HARDWARE = (
@@ -31,6 +31,7 @@ STUDY_COLUMNS = [
     "case",
     "label",
     "ok",
+    "why",
     "n",
     "mean_s",
     "deviation_s",
@@ -132,9 +133,13 @@ def ratio_with_deviation(first_mean: float, first_s: float, mean: float, s: floa
 
 
 def studies(run: Run, stats: Dict[int, CaseStats], tables: Dict[int, Epochs]) -> List[Study]:
-    """One study per series, launch and occupancy with at least two cases that have epochs."""
+    """One study per series, launch and occupancy with at least two cases that have epochs. Not of those whose ranks
+    train together: an epoch is then one value for all, and a rank has a share of its images. Scaling curves have them.
+    """
     found = []
-    cases = run.cases[run.cases["series"] != ""]
+    together = np.array([is_distributed(case) for _, case in run.cases.iterrows()], dtype=bool)
+    cases = run.cases[(run.cases["series"] != "") & ~together]
+    others = run.cases[together & run.cases["id"].isin(list(tables))]
     for (launch, series, occupancy), group in cases.groupby(
         ["launch", "series", "occupancy"], sort=False
     ):
@@ -145,6 +150,9 @@ def studies(run: Run, stats: Dict[int, CaseStats], tables: Dict[int, Epochs]) ->
                 study.notes.append(
                     f"the first case of the series (case {group['id'].iloc[0]}) has no epochs"
                 )
+            left = int(((others["series"] == series) & (others["launch"] == launch)).sum())
+            if left:
+                study.notes.append(f"left out: {plural(left, 'case')} whose ranks train together")
             found.append(study)
     return found
 
@@ -173,7 +181,8 @@ def _study(
             )
     study = Study(series, launch, occupancy, rows, base, "", [])
     if not base:
-        study.notes.append(f"no speed-up: the first case ({first['label']}) failed")
+        why = first["why"] or "no whole epoch"
+        study.notes.append(f"no speed-up against the first case ({first['label']}: {why})")
     images = {
         round(tables[int(case)].rows["images"].median())
         for case in rows["case"]
@@ -214,7 +223,8 @@ def _row(run: Run, case: pd.Series, epochs: Epochs, label: str) -> Dict[str, obj
     row: Dict[str, object] = {
         "case": int(case["id"]),
         "label": label,
-        "ok": case["status"] != "failed" and case["check_passed"] != 0,
+        "ok": not verdict(case),
+        "why": verdict(case),
         "n": n,
         "mean_s": float(seconds.mean()),
         "deviation_s": deviation,

@@ -13,7 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from . import figures, timeline, units
-from .casestats import CaseStats
+from .casestats import CaseStats, usable
 from .net_html import nets_section
 from .overview import Overview, harness_shares
 from .scale_html import scaling_section
@@ -68,11 +68,7 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
         "run": run,
         "name": Path(run.path).name,
         "cases": [row for _, row in cases.iterrows()],
-        "problems": [
-            row
-            for _, row in cases.iterrows()
-            if row["status"] in ("failed", "skipped") or row["check_passed"] == 0
-        ],
+        "problems": [row for _, row in cases.iterrows() if not usable(row)],
         "target": target_interval(run),
         "bars": [
             (title, Markup(text))

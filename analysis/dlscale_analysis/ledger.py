@@ -64,7 +64,6 @@ class Closure:
     expected: Interval  # T − T without communication, seconds
     found: Interval  # (U − B) + W + X + (T − d)
     gap: Interval  # found − expected
-    wall_s: float  # wall time of the run without communication
     near_s: float  # a gap that is none
 
     @property
@@ -83,15 +82,12 @@ class Ledger:
     label: str
     p: int
     base_case: int
-    base_p: int
     wall: Interval  # T
     ideal: Interval  # g
     own_s: float  # d
-    local_s: float  # U
     blocked_s: float  # M
     terms: List[Term]
     samples: int
-    alone_case: int = -1  # A
     together_case: int = -1  # B
     part_of: Dict[str, float] = field(default_factory=dict)  # seconds known to be inside a joined term
     imbalance_s: float = math.nan  # largest U of a rank − U
@@ -166,11 +162,9 @@ def read_ledger(
         labels.get(point.case, ""),
         point.p,
         base_point.case,
-        base_point.p,
         bars.of("wall"),
         ideal,
         bars.mean("own"),
-        bars.mean("own") - bars.mean("blocked"),
         bars.mean("blocked"),
         [],
         bars.count,
@@ -205,7 +199,7 @@ def _local_terms(
     else:
         first = own_share(run, stats, case, "alone")
         if first is not None:
-            alone, ledger.alone_case = local_time(run, first, bars.ranks), first
+            alone = local_time(run, first, bars.ranks)
         second = own_share(run, stats, case, "together")
         if second is None:
             second = without_communication(run, stats, case)
@@ -298,6 +292,5 @@ def _close(
         mover_difference(ledger.wall, own),
         mover_difference(ledger.wall, together),
         mover_difference(own, together),
-        other.mean("wall"),
         CLOSE * ledger.wall.median,
     )

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from .bars import read_bars
-from .casestats import CaseStats
+from .casestats import CaseStats, usable
 from .load import Run
 from .stats import column_quantiles, scaled_mad
-from .twins import usable
 from .units import plural, quantity
 
 BUS_COLUMNS = [
@@ -55,6 +54,7 @@ PAIR_COLUMNS = [
 ]
 LEAST_EFFECT, MADS = 0.03, 5.0  # a pair is slow beyond both, against pairs of its kind
 SMALL = 1024  # B: up to it the time of a pair is latency
+LARGE = 65536  # B: from it on the time of a pair is bandwidth
 FEWEST = 4  # pairs of a kind, below which none can stand out
 
 
@@ -131,16 +131,17 @@ def bus_table(run: Run, stats: Dict[int, CaseStats], pairs: Sequence["Pairs"] = 
 
 
 def pair_roof(run: Run, case: pd.Series, bus: float, pairs: Sequence["Pairs"]) -> float:
-    """Bus bytes / bandwidth of the median pair + its latency, by pairs of the same ranks in the same launch; NaN
-    without."""
+    """Bus bytes / bandwidth of the median pair + its latency, by pairs of the same ranks in the same launch. NaN without
+    pairs of LARGE messages: what smaller ones reach is latency, no bandwidth."""
     same = ("launch", "ranks", "placement")
     known = [e for e in pairs if all(run.case(e.case)[name] == case[name] for name in same)]
-    if not known or not bus > 0:
+    large = [entry for entry in known if entry.bytes >= LARGE]
+    small = [entry for entry in known if entry.bytes <= SMALL]
+    if not large or not bus > 0:
         return math.nan
-    large = max(known, key=lambda entry: entry.bytes)
-    small = min(known, key=lambda entry: entry.bytes)
-    latency = float(small.table["seconds"].median()) if small.bytes <= SMALL else 0.0
-    return bus / float(large.table["bandwidth"].median()) + latency
+    bandwidth = max(large, key=lambda entry: entry.bytes).table["bandwidth"].median()
+    latency = min(small, key=lambda entry: entry.bytes).table["seconds"].median() if small else 0.0
+    return bus / float(bandwidth) + float(latency)
 
 
 def bus_groups(table: pd.DataFrame) -> List[Tuple[str, pd.DataFrame]]:

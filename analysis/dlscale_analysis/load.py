@@ -113,6 +113,7 @@ class Run:
         self.path = path
         self._file = handle
         self._samples: Dict[int, Samples] = {}  # each looked at once, so that all see the same rows
+        self.bars: Dict[int, Any] = {}  # what bars.read_bars() made of a case, or None
         self.attrs: Dict[str, Any] = {name: _plain(value) for name, value in handle.attrs.items()}
         version = self.attrs.get("schema_version")
         if not isinstance(version, int) or "cases" not in handle:

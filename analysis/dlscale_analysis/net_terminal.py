@@ -80,7 +80,7 @@ def _print_rows(console: Console, view: Overview) -> None:
         for row in rows[rows["workload"] == workload].itertuples():
             name = Text(name_of(row, labels[row.case]), style="" if row.ok else "red")
             if not row.ok:
-                table.add_row(str(row.case), name, "failed")
+                table.add_row(str(row.case), name, row.why)
                 continue
             cells = [plain_rate(row.rate, row.unit), percent(row.half_width, 1)]
             cells += [plain_rate(row.slowest_rate, row.unit) if row.ranks > 1 else ""]
@@ -156,7 +156,7 @@ def _print_study(console: Console, study: Study) -> None:
     table = plain_table("case", *right, right=right, wide="case")
     for row in study.rows.itertuples():
         if not row.ok:
-            table.add_row(Text(row.label, style="red"), "failed")
+            table.add_row(Text(row.label, style="red"), row.why)
             continue
         table.add_row(
             Text(row.label),
@@ -208,11 +208,11 @@ def _print_conv(console: Console, view: Overview) -> None:
 
 
 def conv_cell(row: pd.Series, name: str) -> str:
-    """ "812 81 %", "812 81 % w" for Winograd, "failed", or empty where the shape has no such pass."""
+    """ "812 81 %", "812 81 % w" for Winograd, "failed", "skipped", or empty where the shape has no such pass."""
     if row.get(f"case_{name}") != row.get(f"case_{name}"):
         return ""
-    if not row[f"ok_{name}"]:
-        return "failed"
+    if row[f"why_{name}"]:
+        return str(row[f"why_{name}"])
     if not np.isfinite(row[f"rate_{name}"]):
         return MISSING
     mark = " w" if row[f"chosen_{name}"] == "winograd" else ""

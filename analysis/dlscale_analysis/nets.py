@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats
+from .casestats import CaseStats, verdict
 from .epochs import Epochs, Study, read_epochs, studies
 from .load import Run
 from .samples import Samples
@@ -28,6 +28,7 @@ NET_COLUMNS = [
     "occupancy",
     "ranks",
     "ok",
+    "why",
     "data",
     "synthetic",
     "unit",
@@ -62,6 +63,7 @@ CONV_COLUMNS = [
     "threads",
     "occupancy",
     "ok",
+    "why",
     "median_s",
     "rate",
     "share",
@@ -76,6 +78,7 @@ class ConvSum:
     series: str
     dtype: str
     occupancy: str
+    algorithm: str
     threads: int
     launch: int
     passes: Dict[str, float]  # pass → sum of the cases' median times in seconds
@@ -120,7 +123,8 @@ def look_at_nets(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) -> 
             continue
         if case["workload"] in NETS:
             rows.append(_net_row(run, stats, case, summary.loc[number]))
-        label = labels[number] if passed(case) else f"{labels[number]} (failed)"
+        why = verdict(case)
+        label = f"{labels[number]} ({why})" if why else labels[number]
         parts = read_parts(run.samples(number), label)
         # Rounds of a pairwise case are no layers: nothing is computed in them.
         layers = read_roofline(run, stats, case, label) if case["workload"] != "pairwise" else None
@@ -137,23 +141,21 @@ def look_at_nets(run: Run, stats: Dict[int, CaseStats], cases: pd.DataFrame) -> 
     return nets
 
 
-def passed(case: pd.Series) -> bool:
-    """A case that failed, or whose check did, has no rate."""
-    return bool(case["status"] != "failed" and case["check_passed"] != 0)
-
-
 def _net_row(run: Run, stats: Dict[int, CaseStats], case: pd.Series, row: pd.Series) -> Dict[str, Any]:
     found, results = stats[int(case["id"])], case["results"]
     p99, count = (math.nan, 0)
     if case["workload"] == "infer":
         p99, count = high_quantile(run.samples(found.id), 0.99)
     data = str(results.get("data", case["params"].get("data", "")))
+    why = verdict(case)
     values = {
         **{name: row[name] for name in NET_COLUMNS if name in row.index},
         "case": found.id,
         "model": str(case["params"].get("model", "?")),
-        "batch": case["params"].get("batch", math.nan),
-        "ok": passed(case),
+        # The one in effect: with scaling = strong the key is not, a rank has its share of global_batch.
+        "batch": results.get("batch", case["params"].get("batch", math.nan)),
+        "ok": not why,
+        "why": why,
         "data": data,
         "synthetic": bool(results.get("synthetic", data in ("synthetic", "random"))),
         "half_width": found.time.half_width,
@@ -199,7 +201,8 @@ def _conv_row(run: Run, stats: Dict[int, CaseStats], case: pd.Series, row: pd.Se
     if not roof:
         own = fma_share(run, stats, case)
         share, roof = own["of_fma"], "fma" if own["fma_case"] >= 0 else ""
-    good = passed(case)
+    why = verdict(case)
+    good = not why
     return {
         **{name: case[name] for name in ("launch", "series", "dtype", "threads", "occupancy")},
         "case": int(case["id"]),
@@ -208,6 +211,7 @@ def _conv_row(run: Run, stats: Dict[int, CaseStats], case: pd.Series, row: pd.Se
         "algorithm": str(case["params"].get("algorithm", "")),
         "chosen": str(case["results"].get("algorithm", case["params"].get("algorithm", ""))),
         "ok": good,
+        "why": why,
         "median_s": row["median_s"] if good else math.nan,
         "rate": row["rate"] if good else math.nan,
         "share": share if good else math.nan,
@@ -217,8 +221,8 @@ def _conv_row(run: Run, stats: Dict[int, CaseStats], case: pd.Series, row: pd.Se
 
 def conv_grid(conv: pd.DataFrame) -> pd.DataFrame:
     """One row per shape (and type, threads, occupancy, algorithm, series, launch) with the passes beside each other:
-    columns rate_<pass>, share_<pass>, ok_<pass>, case_<pass>, total_s, complete; in the order of the file. A shape that a series
-    lists twice has two rows."""
+    columns rate_<pass>, share_<pass>, why_<pass>, case_<pass>, total_s, complete; in the order of the file. A shape that
+    a series lists twice has two rows."""
     keys = ["launch", "series", "shape", "dtype", "threads", "occupancy", "algorithm"]
     if conv.empty:
         return pd.DataFrame(columns=keys)
@@ -229,7 +233,7 @@ def conv_grid(conv: pd.DataFrame) -> pd.DataFrame:
         for name, lines in group.groupby("pass"):
             line = lines.iloc[0]
             row.update(
-                {f"{what}_{name}": line[what] for what in ("case", "ok", "rate", "share", "chosen")}
+                {f"{what}_{name}": line[what] for what in ("case", "why", "rate", "share", "chosen")}
             )
         row["total_s"] = float(group["median_s"].sum())
         row["complete"] = bool(group["median_s"].notna().all())
@@ -238,11 +242,12 @@ def conv_grid(conv: pd.DataFrame) -> pd.DataFrame:
 
 
 def conv_sums(conv: pd.DataFrame) -> List[ConvSum]:
-    """Per series (and type, occupancy, threads, launch): the times of one repetition of every case, added per pass."""
+    """Per series (and type, occupancy, algorithm, threads, launch) the times of one repetition of every case, added up
+    per pass."""
     found = []
-    keys = ["launch", "series", "dtype", "occupancy", "threads"]
+    keys = ["launch", "series", "dtype", "occupancy", "algorithm", "threads"]
     for key, group in conv[conv["series"] != ""].groupby(keys, sort=False):
-        launch, series, dtype, occupancy, threads = key
+        launch, series, dtype, occupancy, algorithm, threads = key
         by_pass = {name: lines for name, lines in group.groupby("pass")}
         order = [name for name in PASSES if name in by_pass] + [n for n in by_pass if n not in PASSES]
         found.append(
@@ -250,6 +255,7 @@ def conv_sums(conv: pd.DataFrame) -> List[ConvSum]:
                 str(series),
                 str(dtype),
                 str(occupancy),
+                str(algorithm),
                 int(threads),
                 int(launch),
                 {name: float(by_pass[name]["median_s"].sum()) for name in order},

@@ -206,6 +206,7 @@ def of_conv(conv: pd.DataFrame, cases: pd.DataFrame) -> List[str]:
 def series_name(entry: ConvSum) -> str:
     words = [entry.series, entry.dtype, f"{entry.threads}t"]
     words += [] if entry.occupancy in ("", "together") else [entry.occupancy]
+    words += [] if entry.algorithm in ("", "auto") else [entry.algorithm]
     return " ".join(words)
 
 

@@ -15,10 +15,10 @@ from typing import Dict, List, Optional, Tuple
 import pandas as pd
 
 from .bars import Bars, read_bars
-from .casestats import CaseStats, is_distributed
+from .casestats import CaseStats, is_distributed, usable
 from .load import Run
 from .stats import EMPTY, Interval, mover_difference, mover_ratio
-from .twins import usable, without_communication
+from .twins import without_communication
 from .units import quantity
 
 SAME_BYTES = 0.01  # an all-reduce whose size is within this of the gradient's stands for it
@@ -102,7 +102,9 @@ def _one(
     if twin is None:
         entry.notes.append("no run without communication (communicate = false): nothing to compare with")
     if not text:
-        entry.notes.append("communication alone was not measured: no hidden share")
+        entry.notes.append(
+            "communication alone was not measured (no isolated all-reduce of as many bytes): no hidden share"
+        )
     return entry
 
 
@@ -132,14 +134,16 @@ def gradient_bytes(run: Run, case: pd.Series) -> float:
 
 
 def communication_alone(run: Run, stats: Dict[int, CaseStats], case: pd.Series) -> Tuple[float, str]:
-    """Time of an all-reduce of as many bytes on the same ranks in the same launch, and what it is."""
+    """Time of an all-reduce of as many bytes on the same ranks in the same launch, and what it is. Never of a batched one:
+    its repetitions may overlap one another, another quantity than the one reduction of a step."""
     wanted = gradient_bytes(run, case)
-    best: Optional[Tuple[float, bool, int]] = None
+    fitting: List[Tuple[float, bool, int]] = []
     for _, other in run.cases.iterrows():
         size = other["params"].get("bytes")
         if (
             other["workload"] == "collective"
             and other["params"].get("op") == "allreduce"
+            and other["mode"] != "batched"
             and int(other["id"]) in stats
             and stats[int(other["id"])].time.count
             and usable(other)
@@ -148,13 +152,13 @@ def communication_alone(run: Run, stats: Dict[int, CaseStats], case: pd.Series) 
             and wanted > 0
             and abs(size / wanted - 1) <= SAME_BYTES
         ):
-            apart = abs(size / wanted - 1) + (other["mode"] == "batched")
-            rank = (apart, other["dtype"] != "f32", int(other["id"]))  # gradients are f32
-            best = rank if best is None else min(best, rank)
-    if best is None:
+            apart = abs(size / wanted - 1)
+            fitting.append((apart, other["dtype"] != "f32", int(other["id"])))  # gradients are f32
+    if not fitting:
         return math.nan, ""
-    seconds = stats[best[-1]].time.median
-    return seconds, f"case {best[-1]}, an all-reduce of as many bytes ({quantity(seconds, 's')})"
+    best = min(fitting)[-1]
+    seconds = stats[best].time.median
+    return seconds, f"case {best}, an all-reduce of as many bytes ({quantity(seconds, 's')})"
 
 
 def _from_blocking(members: List[pd.Series], bars: Dict[int, Optional[Bars]]) -> Tuple[float, str]:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import math
 from typing import Dict, List
 
+import pandas as pd
+
 from .efficiency import Curve, Point
 from .ledger import Closure, Ledger
 from .links import FEWEST, Pairs
 from .overlap import Overlap
 from .scaling import CurveView
 from .stats import Interval
-from .sweeps import LIBRARY_BLOCK, BlockSweep
-from .units import MISSING, digits, percent, plural, quantity, span
+from .sweeps import BlockSweep
+from .units import MISSING, digits, percent, plural, quantity
 
 CROWDED = (
     "Ranks share processors: these numbers say how the program behaves, not how the machine scales."
@@ -36,6 +38,7 @@ TERM_HEADS: Dict[str, str] = {
     "communication": "comm.",
     "skew": "skew",
 }
+LIBRARY_BLOCK = "lib. block"  # column of products: what the library's own block costs
 JOINED = "→"  # the value is in the next column that has one
 
 
@@ -165,17 +168,36 @@ def of_sweep(sweep: BlockSweep) -> str:
     """What the library's own default costs."""
     best, own, gain = sweep.best, sweep.library, sweep.gain
     text = f"best: {best.block}, {quantity(best.rate, 'FLOP/s', 4)} on {plural(sweep.ranks, 'rank')}"
+    if sweep.librarys < 0:
+        return f"{text}; the file does not tell the library's default"
     if own is None or gain is None:
-        return f"{text}; the library's default ({LIBRARY_BLOCK}) was not measured"
+        return f"{text}; the library's default ({sweep.librarys}) was not measured"
     if own is best:
         return f"{text}: the library's default"
     ends = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.valid else ""
     return f"{text}, {gain.median:.2f}{ends} × the library's default ({own.block})"
 
 
-def rate_interval(point: Point, unit: str) -> str:
-    low, high = point.rate_ends
-    return span(low, high, point.rate, unit)
+PRODUCTS = (
+    "rate: of all ranks together; block: the library's logical block; shares of the mean time: inside BLAS, the "
+    "library's other local work, inside MPI."
+)
+
+
+def of_products(table: pd.DataFrame) -> str:
+    """Under the table of products; the last sentence where the library's own block was tried."""
+    tried = table[table["library_block_costs"].notna()]
+    if tried.empty:
+        return PRODUCTS
+    pairs = tried["library_block_pairs"]
+    count = "a few pairs"
+    if pairs.notna().all():
+        least, most = int(pairs.min()), int(pairs.max())
+        count = plural(most, "pair") if least == most else f"{least} to {plural(most, 'pair')}"
+    return (
+        f"{PRODUCTS} {LIBRARY_BLOCK}: time with the library's own block / time with the block shown, the shortest of "
+        f"{count} after the check."
+    )
 
 
 def signed_share(value: Interval) -> str:

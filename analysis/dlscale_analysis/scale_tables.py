@@ -242,17 +242,10 @@ def pdgemm_section(scaling: Scaling) -> Section:
         "pdgemm",
         "Distributed products",
         "",
-        ["#", "case", "block", "time", "rate", "BLAS", "pack", "MPI"] + (["own"] if costs else []),
+        ["#", "case", "block", "time", "rate", "BLAS", "pack", "MPI"]
+        + ([notes.LIBRARY_BLOCK] if costs else []),
         rows,
         [notes.of_sweep(sweep) for sweep in scaling.sweeps],
-        [
-            "rate: of all ranks together; block: the library's logical block; shares of the mean time: inside BLAS, "
-            "the library's other local work, inside MPI."
-            + (
-                " own: time with the library's own block / time, in pairs after the check."
-                if costs
-                else ""
-            )
-        ],
+        [notes.of_products(scaling.pdgemm)],
         scaling,
     )

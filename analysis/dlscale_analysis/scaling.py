@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .bars import Bars, read_bars
-from .casestats import CaseStats, is_distributed
+from .casestats import CaseStats, is_distributed, usable
 from .efficiency import Curve, curves
 from .ledger import TERMS, Ledger, read_ledgers
 from .links import BUS_COLUMNS, Pairs, bus_table, read_pairs
@@ -18,7 +18,6 @@ from .load import Run
 from .overlap import Overlap, overlaps
 from .places import oversubscribed
 from .sweeps import PDGEMM_COLUMNS, BlockSweep, block_sweeps, pdgemm_table
-from .twins import usable
 
 MOST_PARTS = 12  # cases whose parts are shown rank by rank
 

@@ -15,7 +15,6 @@ from typing import Tuple
 import numpy as np
 
 MAD_TO_SIGMA = 1.4826  # scaled so that it estimates the standard deviation of normal values
-MIN_BLOCKS = 6  # fewer than six can't reach 95 %
 
 
 @dataclass(frozen=True)
@@ -176,18 +175,3 @@ def scaled_mad(values: np.ndarray) -> float:
     kept = np.asarray(values, dtype=float)
     kept = kept[np.isfinite(kept)]
     return float(MAD_TO_SIGMA * np.median(np.abs(kept - np.median(kept)))) if kept.size else math.nan
-
-
-def robust_scores(values: np.ndarray) -> np.ndarray:
-    """(value − median) / scaled MAD. With zero spread: 0 for equal values, ±inf for others; NaN stays NaN."""
-    values = np.asarray(values, dtype=float)
-    finite = np.isfinite(values)
-    scores = np.full(values.shape, np.nan)
-    if finite.any():
-        distance = values[finite] - np.median(values[finite])
-        spread = scaled_mad(values)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scores[finite] = (
-                distance / spread if spread > 0 else np.where(distance == 0, 0.0, distance / 0.0)
-            )
-    return scores

@@ -12,7 +12,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats
+from .casestats import CaseStats, usable
 from .load import Run
 from .samples import PIECE, Samples
 from .units import percent
@@ -117,8 +117,7 @@ def find_roof(
             or roof == int(case["id"])
             or row["launch"] != case["launch"]
             or row["threads"] != case["threads"]
-            or row["status"] == "failed"
-            or row["check_passed"] == 0
+            or not usable(row)
             or not stats[roof].time.count
         ):
             continue

@@ -11,9 +11,10 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats, read_cases
+from .casestats import CaseStats, read_cases, usable
 from .load import CASE_COLUMNS, Run
 from .stats import EMPTY, Interval, column_quantiles, median_interval, mover_ratio
+from .steps import roof_rates
 from .units import RATE_UNITS, case_labels
 
 DEFAULT_TARGET = (
@@ -213,12 +214,13 @@ def roof_bounds(
             roof is None
             or roof.id == found.id
             or int(run.case(roof.id)["launch"]) != int(case["launch"])
+            or not usable(run.case(roof.id))
         ):
             continue
         work = float(case["flops"] if roof.kind == "flops" else case["bytes_touched"])
         if roof.kind in ("time", "bus") or not work > 0:
             continue
-        rates = pd.Series(roof.work / roof.rank_s, index=roof.ranks).reindex(found.ranks).to_numpy()
+        rates = roof_rates(roof, found.ranks)
         if found.distributed:
             known = np.isfinite(rates)
             total = float(np.sum(rates[known])) * len(rates) / max(1, int(known.sum()))
@@ -231,13 +233,16 @@ def _with_sharing(frame: pd.DataFrame, run: Run, stats: Dict[int, CaseStats]) ->
     """Adds to each "together" case its rate over the same case's rate "alone", of the ranks measured in both."""
     alone: Dict[tuple, int] = {}
     for _, case in run.cases.iterrows():
-        if case["occupancy"] == "alone" and int(case["id"]) in stats:
+        if case["occupancy"] == "alone" and int(case["id"]) in stats and usable(case):
             alone[_same(case)] = int(case["id"])
     ratios: List[Interval] = []
     for _, case in run.cases.iterrows():
         partner = alone.get(_same(case))
         eligible = (
-            case["occupancy"] == "together" and case["workload"] != "noop" and int(case["id"]) in stats
+            case["occupancy"] == "together"
+            and case["workload"] != "noop"
+            and int(case["id"]) in stats
+            and usable(case)
         )
         ratios.append(
             sharing(stats[int(case["id"])], stats[partner])

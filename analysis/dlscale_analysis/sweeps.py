@@ -11,12 +11,10 @@ from typing import Any, Dict, List, Optional
 import pandas as pd
 
 from .bars import read_bars
-from .casestats import CaseStats
+from .casestats import CaseStats, usable
 from .load import Run
 from .stats import Interval, mover_ratio
-from .twins import usable
 
-LIBRARY_BLOCK = 32  # what ScaLAPACK's pilaenv_ answers unless a program says otherwise
 PDGEMM_COLUMNS = [
     "case",
     "launch",
@@ -36,6 +34,7 @@ PDGEMM_COLUMNS = [
     "mpi",
     "step_s",
     "library_block_costs",
+    "library_block_pairs",
 ]
 
 
@@ -58,6 +57,7 @@ class BlockSweep:
     name: str
     ranks: int
     points: List[BlockPoint]
+    librarys: int  # what the library takes unless a program says otherwise; −1 where the file does not say
 
     @property
     def best(self) -> BlockPoint:
@@ -66,7 +66,7 @@ class BlockSweep:
     @property
     def library(self) -> Optional[BlockPoint]:
         """The library's own default, where it was measured."""
-        return next((point for point in self.points if point.block == LIBRARY_BLOCK), None)
+        return next((point for point in self.points if point.block == self.librarys), None)
 
     @property
     def gain(self) -> Optional[Interval]:
@@ -77,13 +77,15 @@ class BlockSweep:
 
 def logical_block(case: pd.Series) -> int:
     """The block in effect, as the workload reports it, else as it was asked for; −1 when neither is a number."""
-    for source in (case["results"], case["params"]):
-        value = source.get("logical_block")
-        if isinstance(value, (int, float)) and value > 0:
-            return int(value)
-        if isinstance(value, str) and value.isdigit() and int(value) > 0:
-            return int(value)
-    return -1
+    found = (_block(source.get("logical_block")) for source in (case["results"], case["params"]))
+    return next((block for block in found if block > 0), -1)
+
+
+def _block(value: Any) -> int:
+    """A positive number, also written as text; −1 for anything else."""
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    return int(value) if isinstance(value, (int, float)) and value > 0 else -1
 
 
 def pdgemm_table(run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str]) -> pd.DataFrame:
@@ -116,6 +118,7 @@ def pdgemm_table(run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str]) 
                 "rate_high": flops / found.time.low,
                 "step_s": bars.mean("own") if bars is not None else math.nan,
                 "library_block_costs": results.get("library_block_costs", math.nan),
+                "library_block_pairs": results.get("library_block_pairs", math.nan),
                 **parts,
             }
         )
@@ -147,5 +150,6 @@ def block_sweeps(run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str]) 
             words = labels[int(members[0]["id"])].split()
             name = " ".join(word for word in words if not word.startswith("logical_block="))
             order = [points[block] for block in sorted(points)]
-            sweeps.append(BlockSweep(name, int(members[0]["ranks"]), order))
+            librarys = max(_block(case["results"].get("library_logical_block")) for case in members)
+            sweeps.append(BlockSweep(name, int(members[0]["ranks"]), order, librarys))
     return sweeps

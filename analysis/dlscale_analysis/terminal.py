@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import net_terminal, scale_terminal
+from .casestats import usable, verdict
 from .figures import NETWORK
 from .overview import Overview
 from .tables import STYLES, plain_table
@@ -131,11 +132,11 @@ def _roof_unit(row: pd.Series, cases: pd.DataFrame) -> str:
 
 def _print_problems(console: Console, cases: pd.DataFrame) -> None:
     """Failed, skipped and unfinished cases with their message."""
-    rows = cases[cases["status"].isin(["failed", "skipped"]) | (cases["check_passed"] == 0)]
-    if len(rows):
+    rows = [row for _, row in cases.iterrows() if not usable(row)]
+    if rows:
         console.print("\n[bold]Failed and skipped[/]")
-    for _, row in rows.iterrows():
-        failed = row["status"] == "failed" or row["check_passed"] == 0
+    for row in rows:
+        failed = verdict(row) == "failed"
         console.print(
             Text.assemble(
                 (f"{row['status']:8}", STYLES["bad" if failed else "warn"]),

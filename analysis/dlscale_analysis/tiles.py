@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, List
 import numpy as np
 import pandas as pd
 
+from .casestats import usable
 from .places import oversubscribed
 from .scale_notes import largest_losses
 from .units import percent, plural, quantity, span
@@ -119,9 +120,8 @@ def _scaling_tiles(view: Overview) -> List[Tile]:
 
 def _headline(cases: pd.DataFrame, workload: str) -> List[pd.Series]:
     """For each dtype the completed case with the most work per time, all ranks at once where there is such a case."""
-    rows = cases[
-        (cases["workload"] == workload) & np.isfinite(cases["rate"]) & (cases["status"] != "failed")
-    ]
+    rows = cases[(cases["workload"] == workload) & np.isfinite(cases["rate"])]
+    rows = rows.loc[[index for index, row in rows.iterrows() if usable(row)]]
     for column, wanted in (("distributed", False), ("occupancy", "together")):
         if (rows[column] == wanted).any():
             rows = rows[rows[column] == wanted]

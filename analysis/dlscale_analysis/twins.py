@@ -8,7 +8,7 @@ from typing import Dict, Optional
 
 import pandas as pd
 
-from .casestats import CaseStats, is_distributed
+from .casestats import CaseStats, is_distributed, usable
 from .load import Run
 
 # Keys that say how ranks work together, not on what.
@@ -21,11 +21,6 @@ def useful_work(case: pd.Series) -> float:
         if float(case[name]) > 0:
             return float(case[name])
     return math.nan
-
-
-def usable(case: pd.Series) -> bool:
-    """Has it a time that means something?"""
-    return bool(case["status"] not in ("failed", "skipped") and case["check_passed"] != 0)
 
 
 def own_share(run: Run, stats: Dict[int, CaseStats], case: pd.Series, occupancy: str) -> Optional[int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import List, Optional, Tuple
+from pathlib import Path
+from typing import Any, List, Optional, Tuple
 
 import h5py
 import numpy as np
@@ -33,6 +34,13 @@ def write_run(path: str, spec: Optional[RunSpec] = None) -> None:
             if case.status != "skipped":
                 append_samples(file, case_id, start, stop, phase, block, repeats)
                 append_wide(file[f"samples/{case_id:04d}"], case, start, stop, phase)
+
+
+def write_new(folder: Path, cases: Optional[List[CaseSpec]] = None, **options: Any) -> Path:
+    """Writes a file of its own name in `folder`; `options` are those of RunSpec."""
+    path = folder / f"run{len(list(folder.iterdir()))}.h5"
+    write_run(str(path), RunSpec(cases=cases, **options))
+    return path
 
 
 def write_given(file: h5py.File, spec: RunSpec, case: CaseSpec, case_id: int) -> None:

@@ -125,6 +125,7 @@ def pdgemm_case(p: int, blas: float, pack: float, mpi: List[float], **options: A
     size = options.pop("size", 2048)
     params = {"m": size, "n": size, "k": size, "mb": 128, "nb": 128, "grid": "auto"}
     params.update({"logical_block": 256, "scaling": "strong", **options.pop("params", {})})
+    options["results"] = {"library_logical_block": 32, **options.get("results", {})}
     return CaseSpec(
         "pdgemm",
         blas + pack,

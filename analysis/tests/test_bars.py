@@ -5,9 +5,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dlscale_analysis import load
+from dlscale_analysis import bars, load
 from dlscale_analysis.bars import arrival_waiting, bucket_waiting, read_bars
-from make_scaling import GRADIENT, Step, pairwise_case, train_case
+from dlscale_analysis.casestats import read_cases
+from dlscale_analysis.scaling import look_at_scaling
+from dlscale_analysis.summary import summarise
+from make_scaling import GRADIENT, Step, collective_case, pairwise_case, train_case
 from test_efficiency import write
 from test_ledger import ledger_of, looked, run_of
 
@@ -52,9 +55,20 @@ def test_clock_that_drifts_is_taken_between_its_measurements(tmp_path):
         del file["system/clocks"]
         file["system/clocks"] = np.concatenate([rows[rows["case"] != 3], own, more])
     with load(path) as run:
-        bars = read_bars(run, run.case(3))
-    assert bars.mean("wall") == pytest.approx(21.5e-3, abs=2e-8)
-    assert bars.mean("wall") - bars.mean("own") == pytest.approx(0, abs=2e-8)
+        found = read_bars(run, run.case(3))
+    assert found.mean("wall") == pytest.approx(21.5e-3, abs=2e-8)
+    assert found.mean("wall") - found.mean("own") == pytest.approx(0, abs=2e-8)
+
+
+def test_bars_are_made_once_per_case(tmp_path, monkeypatch):
+    path = write(tmp_path, run_of(Step(20e-3)) + [collective_case(4, 2**20, 1e-3, {})])
+    made, read = [], bars._read
+    monkeypatch.setattr(bars, "_read", lambda run, case: made.append(int(case["id"])) or read(run, case))
+    with load(path) as run:
+        stats = read_cases(run)
+        look_at_scaling(run, stats, summarise(run, stats))
+        assert read_bars(run, run.case(3)) is read_bars(run, run.case(3))
+    assert {2, 3, 4} <= set(made) and len(made) == len(set(made))
 
 
 def test_waiting_in_buckets_by_hand():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Curves over ranks on files whose truth is known."""
 
+import functools
 import math
 
 import h5py
@@ -17,16 +18,11 @@ from dlscale_analysis.stats import (
     mover_difference,
     mover_ratio,
 )
-from make_run import CaseSpec, RunSpec, write_run
+from make_run import CaseSpec, write_new
 from make_scaling import Step, collective_case, own_case, pdgemm_case, train_case
 
 
-def write(tmp_path, cases, **options):
-    path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.h5"
-    write_run(
-        str(path), RunSpec(**{"hosts": 1, "ranks_per_host": 4, "threads": 1, **options, "cases": cases})
-    )
-    return path
+write = functools.partial(write_new, hosts=1, ranks_per_host=4, threads=1)
 
 
 def found(path):

@@ -104,6 +104,26 @@ def test_a_study_whose_first_case_failed_or_is_missing_says_so(tmp_path):
     assert "first case of the series (case 0) has no epochs" in study.notes[1]
 
 
+def test_a_sweep_whose_ranks_train_together_is_no_study(tmp_path, capsys):
+    """60,000 images on one rank, 30,000 on each of two: values of a rank are no values of an epoch."""
+    alone = study_cases(counters=False)[:2]
+    shared = []
+    for p in (1, 2):
+        columns = {"train": [[20.0 / p] * p + [math.nan] * (2 - p)] * 3, "images": [[6e4 / p] * 2] * 3}
+        params = {"model": "top-flight", "batch": 64, "parallel": "data"}
+        options = {"series": "topflight", "placement": "packed", "occupancy": ""}
+        shared.append(
+            train(1e-2, 64, 0, epochs=columns, params=params, participants=list(range(p)), **options)
+        )
+    found = looked(write(tmp_path, shared)).nets
+    assert len(found.epochs) == 2 and found.studies == []
+    path = write(tmp_path, shared + alone)
+    (study,) = looked(path).nets.studies
+    assert study.rows["case"].tolist() == [2, 3] and study.base == "batch=64" and study.values == "6"
+    assert study.notes == ["left out: 2 cases whose ranks train together"]
+    assert "Left out: 2 cases whose ranks train together." in printed(capsys, path)
+
+
 def test_counters_count_where_readings_cover_the_block(tmp_path):
     cases = study_cases()[:2]
     path = write(tmp_path, cases, per_block=30)

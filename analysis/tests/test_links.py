@@ -8,9 +8,11 @@ import pytest
 from dlscale_analysis import load
 from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.links import bus_lines, bus_table
+from dlscale_analysis.scale_notes import of_sweep
 from make_scaling import GRADIENT, Step, collective_case, pairwise_case, pdgemm_case, train_case
 from test_efficiency import edit, write
 from test_ledger import looked
+from test_nets import printed
 
 
 def test_collectives_split_waiting_from_transfer(tmp_path):
@@ -49,6 +51,17 @@ def test_collectives_against_what_pairs_allow(tmp_path):
     assert table["roof_share"][0] == pytest.approx(0.152 / 0.19)
 
 
+def test_short_messages_of_pairs_bound_no_collective(tmp_path):
+    """4 KiB in 4 µs is no bandwidth of 1 GB/s."""
+    cases = [collective_case(4, 2**20, 0.19e-3, {}), pairwise_case(4, 8, {}, 2e-6)]
+    cases.append(pairwise_case(4, 2**12, {}, 4e-6))
+    table = looked(write(tmp_path, cases)).bus
+    assert table["roof_s"].isna().all() and table["roof_share"].isna().all()
+    cases.append(pairwise_case(4, 2**16, {}, 1e-5))
+    table = looked(write(tmp_path, cases)).bus
+    assert table["roof_s"][0] == pytest.approx(1.5 * 16e-5 + 2e-6)
+
+
 def test_a_pair_takes_the_smaller_of_its_two_times(tmp_path):
     case = pairwise_case(4, 2**20, {}, 1e-4)
     case.arrays["layers"][:, 2] += 3e-5  # rank 2 comes first everywhere and waits
@@ -65,7 +78,10 @@ def test_overlap_by_its_three_runs(tmp_path):
     cases.append(train_case(Step(20e-3, communicate=False), 4, 64))
     (entry,) = looked(write(tmp_path, cases)).overlaps
     assert "overlap=none" in entry.alone_text and entry.alone_s == pytest.approx(1.8e-3)
-    cases.append(collective_case(4, int(GRADIENT), 2e-3, {}))
+    cases.append(collective_case(4, int(GRADIENT), 2e-3, {}, "batched"))
+    (entry,) = looked(write(tmp_path, cases)).overlaps
+    assert "overlap=none" in entry.alone_text and entry.alone_s == pytest.approx(1.8e-3)
+    cases[-1] = collective_case(4, int(GRADIENT), 2e-3, {})
     (entry,) = looked(write(tmp_path, cases)).overlaps
     assert entry.alone_s == pytest.approx(2e-3) and "case 4" in entry.alone_text
     rows = {row.overlap: row for row in entry.rows}
@@ -109,3 +125,32 @@ def test_logical_block_sweep(tmp_path):
     (sweep,) = looked(path).sweeps
     assert [(point.block, point.case) for point in sweep.points] == [(64, 0), (256, 1)]
     assert sweep.library is None and sweep.gain is None
+    assert of_sweep(sweep).endswith("the library's default (32) was not measured")
+
+
+def test_the_librarys_block_is_the_files(tmp_path):
+    def sweep_of(**results):
+        cases = [
+            pdgemm_case(2, blas, 0.0, [0.0] * 2, params={"logical_block": block}, results=results)
+            for block, blas in ((32, 0.2), (64, 0.18), (256, 0.16))
+        ]
+        (sweep,) = looked(write(tmp_path, cases)).sweeps
+        return sweep
+
+    sweep = sweep_of(library_logical_block=64)
+    assert sweep.library.block == 64 and sweep.gain.median == pytest.approx(1.125)
+    assert of_sweep(sweep).endswith("× the library's default (64)")
+    sweep = sweep_of(library_logical_block=None)
+    assert sweep.library is None and of_sweep(sweep).endswith("does not tell the library's default")
+
+
+def test_what_the_librarys_block_costs(tmp_path, capsys):
+    for pairs, words in (((3, 5), "3 to 5 pairs"), ((3, 3), "3 pairs"), ((3, None), "a few pairs")):
+        cases = [pdgemm_case(1, 0.4, 0.0, [0.0])]
+        for cost, count in zip((1.234, 1.3), pairs):
+            facts = {"library_block_costs": cost, "library_block_pairs": count}
+            cases.append(pdgemm_case(2, 0.2 * cost, 0.0, [0.0] * 2, results=facts))
+        text = printed(capsys, write(tmp_path, cases))
+        assert "BLAS pack MPI lib. block" in text and "0.0 % 0.0 % 1.23" in text
+        assert f"time with the block shown, the shortest of {words} after the check." in text
+    assert "lib. block" not in printed(capsys, write(tmp_path, [pdgemm_case(1, 0.4, 0.0, [0.0])]))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Training, inference and convolutions: numbers worked out by hand, on files whose truth is known."""
 
+import functools
 import math
 import re
 
@@ -12,18 +13,14 @@ import pytest
 import make_nets
 from dlscale_analysis import load, nets, report, units
 from dlscale_analysis.overview import look
-from make_nets import roofs, train
-from make_run import CaseSpec, RunSpec, write_run
+from make_nets import roofs, study_cases, train
+from make_run import CaseSpec, write_new
 
 # Roofs of make_nets: 100 GFLOP/s in f32, 10 GB/s.
 PLAIN, ALONE, INFER, STUDY, CONV = 3, 4, 5, 6, 10  # ids of its cases
 
 
-def write(tmp_path, cases, **options):
-    path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.h5"
-    defaults = {"hosts": 2, "ranks_per_host": 1, "blocks": 3, "per_block": 5}
-    write_run(str(path), RunSpec(**{**defaults, **options, "cases": cases}))
-    return path
+write = functools.partial(write_new, hosts=2, ranks_per_host=1, blocks=3, per_block=5)
 
 
 def looked(path):
@@ -223,6 +220,57 @@ def test_convolutions(view):
     assert len(grid) == 2 and grid["complete"].tolist() == [True, False]
     twice = pd.concat([view.nets.conv, view.nets.conv], ignore_index=True)
     assert len(nets.conv_grid(twice)) == 4
+
+
+def test_sums_of_convolutions_keep_algorithms_apart(tmp_path, capsys):
+    cases = []
+    for algorithm in ("direct", "winograd"):
+        for case in make_nets.conv_cases()[:3]:
+            cases.append(case)
+            case.roofs, case.params["algorithm"] = [], algorithm
+            case.seconds *= 1.0 if algorithm == "direct" else 0.5
+    path = write(tmp_path, cases)
+    sums = looked(path).nets.conv_sums
+    assert [entry.algorithm for entry in sums] == ["direct", "winograd"]
+    assert [entry.total_s for entry in sums] == pytest.approx([0.12, 0.06])
+    assert all(list(entry.total.values()) == [1, 1, 1] for entry in sums)
+    text = printed(capsys, path, "--html", tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    for words in ("deepbench training f32 4t direct", "deepbench training f32 4t winograd"):
+        assert f"{words}, sum of times" in text and f"<td>{words}</td>" in page
+
+
+def test_the_batch_in_effect_is_shown(tmp_path):
+    """With scaling = strong the key `batch` stays at its default; the results say what a rank had."""
+    params = {"model": "top-flight", "batch": 256, "scaling": "strong", "global_batch": 64}
+    results = {"data": "synthetic", "batch": 32}
+    cases = [train(1e-2, 32, 0, params=params, results=results), train(1e-2, 16, 0)]
+    assert looked(write(tmp_path, cases)).nets.rows["batch"].tolist() == [32, 16]
+
+
+def test_a_case_that_was_interrupted_and_measured_again_does_not_count(tmp_path, capsys):
+    """Its samples are in the file, its status is "skipped" (docs/file-format.md)."""
+    cases = roofs() + [train(1e-2, 64, 0, flops=5e8, layers=make_nets.layers())]
+    cases += make_nets.conv_cases()[:1] + study_cases(counters=False)[:3]
+    path = write(tmp_path, cases)
+    with h5py.File(path, "r+") as file:
+        table = file["cases"][()]
+        table["status"][[1, 3, 4, 6]] = b"skipped"
+        file["cases"][...] = table
+    view = looked(path)
+    rows = view.nets.rows.set_index("case")
+    assert (rows["fma_case"] == -1).all()  # the roof is one of them
+    assert rows["why"].tolist() == ["skipped", "", "skipped", ""] and not rows.loc[3, "ok"]
+    assert view.nets.layers[0].label.endswith("(skipped)") and view.nets.layers[0].missing == "fma"
+    assert view.nets.conv["median_s"].isna().all() and view.nets.conv_sums[0].done == {"forward": 0}
+    (study,) = view.nets.studies
+    assert study.rows["why"].tolist() == ["", "skipped", ""]
+    assert study.rows["speedup"].isna().tolist() == [False, True, False]
+    (tile,) = [tile for tile in view.tiles if tile.title.startswith("Training")]
+    assert tile.value == "6000 images/s"  # the skipped step reached 6400
+    text = printed(capsys, path, "--html", tmp_path / "p.html")
+    assert "batch=128 skipped" in text and "K64 7×7 s2 p3 skipped" in text
+    assert '<span class="pill bad">skipped</span>' in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 def test_names_of_convolutions_and_networks():

@@ -14,13 +14,11 @@ from dlscale_analysis.overview import look
 from dlscale_analysis.places import cpu_set
 from dlscale_analysis.slow import find, slow_hosts, slow_ranks
 from dlscale_analysis.summary import summarise
-from make_run import CaseSpec, RunSpec, write_run
+from make_run import CaseSpec, RunSpec, write_new, write_run
 
 
 def write(tmp_path, **options):
-    path = tmp_path / f"run{len(list(tmp_path.iterdir()))}.h5"
-    write_run(str(path), RunSpec(**options))
-    return load(path)
+    return load(write_new(tmp_path, **options))
 
 
 def sentences(run):
@@ -86,6 +84,16 @@ def test_memory_bound_case_is_held_against_the_memory_roof(tmp_path):
 def test_roofs_of_another_launch_do_not_count(tmp_path):
     run = write(tmp_path, cases=ROOFS + [gemm(roofs=[1], launch=1)])
     assert summarise(run).iloc[3]["roof"] == ""
+
+
+def test_failed_cases_are_no_roof_and_no_partner(tmp_path):
+    fma = CaseSpec("fma", 1e-2, flops=2e9, dtype="f64", role="roof", check_passed=0)
+    alone = gemm(8e-3, occupancy="alone")
+    rows = summarise(write(tmp_path, cases=[ROOFS[0], fma, alone, gemm(roofs=[1])]))
+    assert rows["roof"].tolist() == [""] * 4 and rows["sharing"][3] == pytest.approx(0.8, rel=0.02)
+    alone.check_passed = 0
+    rows = summarise(write(tmp_path, cases=[ROOFS[0], alone, gemm()]))
+    assert rows["sharing"].isna().all()
 
 
 def test_distributed_cases_take_the_maximum_over_ranks(tmp_path):
