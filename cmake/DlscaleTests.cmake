@@ -25,7 +25,6 @@ function(dlscale_unit_tests room)
   endif()
   add_executable(unit_${room} ${sources})
   target_link_libraries(unit_${room} PRIVATE dlscale_catch_main dlscale_${room} ${ARGN})
-  dlscale_precompile(unit_${room} <dlscale_catch.hpp>)
   add_test(NAME unit_${room} COMMAND unit_${room})
   set(limit 300)
   if(DLSCALE_SANITIZE)  # several times slower

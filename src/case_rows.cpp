@@ -27,6 +27,8 @@ CaseRow case_row(const Case& c, int file_id, int launch) {
   for (const auto& [key, value] : c.params.items())
     std::visit([&, k = key](const auto& v) { params[k] = v; }, value);
   if (!c.label.empty()) params["label"] = c.label;
+  for (const char* choice : {"engine", "implementation"})
+    if (c.params.has(choice)) r.engine = c.params.text(choice);
   r.params_json = params.dump();
   r.flops = c.cost.flops;
   r.bytes_touched = c.cost.bytes_touched;

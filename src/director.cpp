@@ -273,7 +273,7 @@ void Director::judge_requirements(int id) {
       got = roof_share(c, s_.plan.cases, outcomes_).slowest;
       met = got >= asked;
     } else if (name == "min_flops") {
-      got = c.cost.flops / percentile(o.rank_seconds, 1);
+      got = flops_per_rank(c) / percentile(o.rank_seconds, 1);
       met = got >= asked;
     } else if (name == "max_time") {
       got = percentile(o.rank_seconds, 1);

@@ -31,7 +31,7 @@ bool wants_thread(const CaseRequest& request) {
 
 Config peeked_config(const CommandLine& line) {
   if (line.resume.empty()) return load_config(line, find_jobs_dir());
-  return parse_job(RunFile::inspect(line.resume).resolved_text, line.resume, ".");
+  return parse_job(RunFile::resolved_text(line.resume), line.resume, ".");
 }
 
 }  // namespace

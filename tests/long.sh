@@ -21,13 +21,15 @@ if [ ! -x "$DLSCALE" ] || [ ! -f build/CTestTestfile.cmake ]; then
   exit 2
 fi
 
-total=0 bad=0
+scratch long
+total=0 bad=0 skips=0
 step() {  # NAME COMMAND…
   local name=$1 start=$SECONDS code
   shift
   printf '\n=== %s\n' "$name"
-  "$@" </dev/null
-  code=$?
+  "$@" </dev/null 2>&1 | tee "$SCRATCH/log"
+  code=${PIPESTATUS[0]}
+  skips=$((skips + $(grep -c '^SKIPPED ' "$SCRATCH/log")))
   total=$((total + 1))
   if [ "$code" -eq 0 ]; then
     ok "$name ($((SECONDS - start)) s)"
@@ -54,5 +56,5 @@ step valgrind timeout 7200 bash tests/valgrind.sh
 step quickstart timeout 1800 bash tests/quickstart.sh
 step cluster timeout 600 bash tests/cluster/run.sh
 
-printf '\n%d passed, %d failed, 0 skipped\n' "$((total - bad))" "$bad"
+printf '\n%d passed, %d failed, %d skipped\n' "$((total - bad))" "$bad" "$skips"
 [ "$bad" -eq 0 ]

@@ -8,23 +8,15 @@ import pathlib
 import subprocess
 import sys
 import time
-import traceback
 
 import h5py
+
+from named_tests import expect, run_named
 
 BINARY, WORK = sys.argv[1], pathlib.Path(sys.argv[2])
 THREADS = str(min(2, len(os.sched_getaffinity(0))))
 BUDGET_S = float(os.environ.get("DLSCALE_TRAINING_BUDGET", "50"))  # of learning; slow machines get a quarter more
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-
-
-class Wrong(Exception):
-    pass
-
-
-def expect(condition, text):
-    if not condition:
-        raise Wrong(text)
 
 
 def command(path, case, *settings, threads="1"):  # two would wait for each other where the cores are busy
@@ -109,23 +101,5 @@ def test_memory_does_not_grow():
     return f"{seen[early] / 1e3:.0f} MB after epoch {early}, {seen[late] / 1e3:.0f} MB after epoch {late}"
 
 
-def main():
-    tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
-    failed = 0
-    for name in sys.argv[3:] or list(tests):
-        begin = time.monotonic()
-        try:
-            said = tests[name]()
-            print(f"ok training/{name} ({time.monotonic() - begin:.0f} s: {said})", flush=True)
-        except Wrong as wrong:
-            failed += 1
-            print(f"FAILED training/{name}: {wrong}", flush=True)
-        except Exception:  # noqa: BLE001 - a broken test is a failed test
-            failed += 1
-            print(f"FAILED training/{name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
-            traceback.print_exc()
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_named(globals(), "training", sys.argv[3:]))

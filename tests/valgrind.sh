@@ -20,10 +20,10 @@ memcheck() {
 for name in "IDX files are read plain and packed*" "a folder is loaded*" "batches do not depend*" "an epoch can be broken off*" \
   "what a producer throws*" "every instruction set computes*" "every layer of a step*" "the first tensor that is not finite*" \
   "the parts of steps*"; do
-  if memcheck "$name" && grep -q 'ERROR SUMMARY: 0 errors' "$SCRATCH/log"; then
+  if memcheck "$name" && grep -q 'ERROR SUMMARY: 0 errors' "$SCRATCH/log" && grep -q 'All tests passed' "$SCRATCH/log"; then
     ok "valgrind/$name"
   else
-    failed "valgrind/$name" "$(grep -E 'Invalid|uninitialised|definitely lost|FAILED|No test' "$SCRATCH/log" | head -n 3 | tr '\n' '|')"
+    failed "valgrind/$name" "$(grep -E 'Invalid|uninitialised|definitely lost|FAILED|No tests ran' "$SCRATCH/log" | head -n 3 | tr '\n' '|')"
   fi
 done
 finish

@@ -2,6 +2,8 @@
 /// Errors a user can meet, and the exit codes a batch system reads (docs/metrics.md, "Exit codes").
 #pragma once
 
+#include <exception>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,5 +36,19 @@ class Error : public std::runtime_error {
  private:
   ExitCode code_;
 };
+
+/// A sentence from whatever `action` threw, empty when it returned; std::bad_alloc says nothing useful
+/// by itself.
+template <class Action>
+std::string failure_of(Action&& action) {
+  try {
+    action();
+    return {};
+  } catch (const std::bad_alloc&) {
+    return "out of memory";
+  } catch (const std::exception& e) {
+    return *e.what() != '\0' ? e.what() : "failed without a message";
+  }
+}
 
 }  // namespace dlscale

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // list = "lists/x.csv": a header of keys, every row one combination.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>

@@ -23,11 +23,15 @@ constexpr std::uint64_t stream_key(std::uint64_t seed, std::uint64_t stream) noe
   return mix64(mix64(seed + 0x9e3779b97f4a7c15ULL) + stream * 0xd1342543de82ef95ULL);
 }
 
+/// 64 random bits.
+constexpr std::uint64_t bits_at(std::uint64_t key, std::uint64_t index) noexcept {
+  return mix64(key + index * 0x9e3779b97f4a7c15ULL);
+}
+
 /// Uniform on [−1, 1] without 0: odd multiples of 2⁻⁵³ (rounded for narrower types), standard deviation
 /// 1/√3. All mantissa bits are used: power and rounding are those of real data.
 inline double uniform_at(std::uint64_t key, std::uint64_t index) noexcept {
-  const auto bits =
-      static_cast<std::int64_t>(mix64(key + index * 0x9e3779b97f4a7c15ULL) >> 11);  // 0 … 2^53 − 1
+  const auto bits = static_cast<std::int64_t>(bits_at(key, index) >> 11);  // 0 … 2^53 − 1
   return static_cast<double>(2 * bits + 1 - (std::int64_t{1} << 53)) * 0x1p-53;
 }
 
@@ -43,7 +47,7 @@ void fill_uniform(std::span<T> out, std::uint64_t seed, std::uint64_t stream,
 
 /// ±1 with equal probability.
 inline double sign_at(std::uint64_t key, std::uint64_t index) noexcept {
-  return (mix64(key + index * 0x9e3779b97f4a7c15ULL) & 1U) != 0 ? 1.0 : -1.0;
+  return (bits_at(key, index) & 1U) != 0 ? 1.0 : -1.0;
 }
 
 }  // namespace dlscale

@@ -179,7 +179,7 @@ void CaseController::observe_warm_up(const BatchSamples& samples) {
 
 void CaseController::plan_blocks() {
   stage_ = Stage::blocks;
-  if (settings_.distributed && !whole_units()) settle_repeats();
+  if (settings_.distributed && !whole_units() && !settings_.single) settle_repeats();
   state_.repeats = repeats_;
   if (whole_units()) {
     samples_per_block_ = settings_.block_samples;

@@ -5,11 +5,6 @@
 
 namespace dlscale {
 
-int Crew::column_of(int world_rank) const {
-  const auto at = std::lower_bound(columns.begin(), columns.end(), world_rank);
-  return at != columns.end() && *at == world_rank ? static_cast<int>(at - columns.begin()) : -1;
-}
-
 Crews::Crews(const Communicator& world, const Plan& plan, const Layout& layout) {
   for (const Case& c : plan.cases) {
     const Team team = c.team();

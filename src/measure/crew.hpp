@@ -21,8 +21,6 @@ struct Crew {
   int own_turn = -1;                    ///< this rank's, −1 = parked
   Communicator comm;                    ///< ranks of the own turn; null when parked
   std::unique_ptr<DisseminationBarrier> barrier;
-
-  int column_of(int world_rank) const;  ///< −1 if it takes no part
 };
 
 class Crews {

@@ -2,6 +2,7 @@
 #include "measure/sampler.hpp"
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "measure/statistics.hpp"
 
 namespace dlscale {
@@ -72,9 +73,9 @@ OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& 
   const std::int64_t repeats = batch.repeats;
   double last_s = batch.expected_s / batch.rows();
   for (std::size_t i = 0; i < own.start.size(); ++i) {
+    const bool ready = begun && well([&] { workload.before_sample(); });
     // An epoch's counters are sums over its samples: none may be missing.
     probes.begin(last_s <= 0 || last_s >= likely_long_s, widths.epochs > 0);
-    const bool ready = begun && well([&] { workload.before_sample(); });
     // A rank that has failed meets the others all the same.
     if (how.align != nullptr && (how.distributed || i == 0)) how.align->wait();
     if (!ready) return own;

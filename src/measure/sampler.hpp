@@ -39,18 +39,4 @@ OwnSamples absent_samples(const Batch& batch, const Widths& widths);
 /// Runs the batch's samples.
 OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& how, Probes& probes);
 
-/// A sentence from whatever `action` threw, empty when it returned; std::bad_alloc says nothing useful
-/// by itself.
-template <class Action>
-std::string failure_of(Action&& action) {
-  try {
-    action();
-    return {};
-  } catch (const std::bad_alloc&) {
-    return "out of memory";
-  } catch (const std::exception& e) {
-    return *e.what() != '\0' ? e.what() : "failed without a message";
-  }
-}
-
 }  // namespace dlscale

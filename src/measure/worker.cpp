@@ -61,6 +61,7 @@ Agreement Worker::prepare(const Case& c) {
   std::string failure;
   if (crew.own_turn >= 0) {
     watchdog_.working("preparing", c.id, slack * expected_s);
+    std::unique_ptr<Workload> workload;
     failure = failure_of([&] {
       if (entry == nullptr) throw Error(ExitCode::case_failed, "no such variant in this build");
       WorkContext context;
@@ -74,11 +75,17 @@ Agreement Worker::prepare(const Case& c) {
       test_fault("prepare", context.rank, c.id);
       peak_of_ = c.id;
       peak_.begin();
-      auto workload = with_test_fault(entry->make(context), context.rank, c.id);
-      workload->prepare();
-      prepared_[c.id] = std::move(workload);
-      note_peak(c);
+      workload = with_test_fault(entry->make(context), context.rank, c.id);
     });
+    // Ranks that work on one problem may wait for each other in prepare(): all of them come, or none.
+    const bool all_made = entry == nullptr || !entry->is_distributed(c.params) ||
+                          agree(crew.comm, failure.empty(), failure).ok;
+    if (failure.empty() && all_made)
+      failure = failure_of([&] {
+        workload->prepare();
+        prepared_[c.id] = std::move(workload);
+        note_peak(c);
+      });
     if (!failure.empty()) failure = fmt::format("{} on {}", failure, place_.host);
   }
   const WaitScope wait(watchdog_, ++stage_, slack * expected_s, "all ranks to prepare");
@@ -169,12 +176,11 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
     std::memcpy(&one, rows.data() + static_cast<std::size_t>(rank) * sizeof one, sizeof one);
     if (one.took_part == 0) continue;
     if (one.passed == 0) ++check.failures;
-    if (one.memory_peak_bytes > check.memory_peak_bytes || check.memory_peak_rank < 0) {
+    if (std::isnan(check.memory_peak_bytes) || one.memory_peak_bytes > check.memory_peak_bytes) {
       check.memory_peak_bytes = one.memory_peak_bytes;
       check.memory_peak_rank = rank;
     }
-    double ratio = one.tolerance > 0 ? one.error / one.tolerance : (one.error == 0 ? 0 : HUGE_VAL);
-    if (std::isnan(one.error)) ratio = HUGE_VAL;
+    const double ratio = Check{.error = one.error, .tolerance = one.tolerance}.ratio();
     if (ratio > worst_ratio || check.worst_rank < 0) {
       worst_ratio = ratio;
       check.worst = one;

@@ -118,8 +118,8 @@ class Executor {
   /// may be 0.
   virtual bool finite() const = 0;
 
-  /// Timed pieces of the loaded program (none before the first load()); `on` costs two clock readings
-  /// per piece.
+  /// Timed pieces of the loaded program (none before the first load()); `on` costs one clock reading per
+  /// primitive and one per layer.
   virtual void time_layers(bool on) = 0;
   virtual const std::vector<LayerTime>& layer_times() const = 0;
   virtual void clear_layer_times() = 0;

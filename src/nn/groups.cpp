@@ -51,15 +51,15 @@ void add_backward(std::vector<StepPiece>& pieces, const Graph& graph, const Grou
   const bool weighted = head.op == Op::conv || head.op == Op::dense;
   if (!weighted) {
     if (graph.needs_gradient(group.last()) || head.op == Op::softmax_cross_entropy)
-      pieces.push_back({head.name + " backward", group.head, Pass::backward, 0,
+      pieces.push_back({head.name + " backward", group.head, 0,
                         s.out + s.in + (inputs_need ? s.in : 0) + s.gradients});
     return;
   }
   if (head.trainable)
-    pieces.push_back({head.name + " backward weights", group.head, Pass::backward_weights,
+    pieces.push_back({head.name + " backward weights", group.head,
                       batch * graph.backward_weights_flops(group.head), s.in + s.out + s.gradients});
   if (inputs_need)
-    pieces.push_back({head.name + " backward data", group.head, Pass::backward_data,
+    pieces.push_back({head.name + " backward data", group.head,
                       batch * graph.backward_data_flops(group.head), s.out + s.weights + s.in});
 }
 
@@ -87,6 +87,19 @@ std::vector<Group> fuse(const Graph& graph, Mode mode, bool fold) {
   return groups;
 }
 
+int computing_groups(const Graph& graph, Mode mode, bool backward) {
+  if (backward && mode == Mode::inference) return 0;
+  int count = 0;
+  for (const Group& group : fuse(graph, mode)) {
+    const Layer& head = graph.layer(group.head);
+    // A dropout that drops nothing, and the gradient of a sum, are their input by another name.
+    const bool passes_on = head.op == Op::input || (backward && head.op == Op::add) ||
+                           (head.op == Op::dropout && (mode == Mode::inference || head.rate <= 0));
+    if (!passes_on && (!backward || graph.needs_gradient(group.last()))) ++count;
+  }
+  return count;
+}
+
 std::vector<StepPiece> step_pieces(const Graph& graph, Precision precision, int batch, Mode mode,
                                    bool fold) {
   const std::vector<Group> groups = fuse(graph, mode, fold);
@@ -95,8 +108,8 @@ std::vector<StepPiece> step_pieces(const Graph& graph, Precision precision, int 
     const Layer& head = graph.layer(group.head);
     if (head.op == Op::input) continue;
     const Sizes s = sizes_of(graph, group, precision, batch);
-    pieces.push_back({head.name + " forward", group.head, Pass::forward,
-                      2.0 * batch * head.forward_macs(), s.in + s.weights + s.out});
+    pieces.push_back({head.name + " forward", group.head, 2.0 * batch * head.forward_macs(),
+                      s.in + s.weights + s.out});
   }
   if (mode == Mode::inference) return pieces;
   for (auto group = groups.rbegin(); group != groups.rend(); ++group)

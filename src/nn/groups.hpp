@@ -22,12 +22,14 @@ struct Group {
 /// In the graph's order, input and loss included. `fold`: batch norms into convolutions (inference).
 std::vector<Group> fuse(const Graph& graph, Mode mode, bool fold = true);
 
+/// Groups that compute something in a pass: so many an executor shows at least when it is observed.
+int computing_groups(const Graph& graph, Mode mode, bool backward);
+
 enum class Pass { forward, backward, backward_data, backward_weights };
 
 struct StepPiece {
   std::string name;  ///< "conv1 forward"
   int layer = -1;    ///< the group's head
-  Pass pass = Pass::forward;
   double flops = 0;  ///< of the batch; other layers than convolutions and dense ones count none
   double bytes = 0;  ///< inputs, parameters and outputs once
 };

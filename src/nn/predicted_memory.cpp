@@ -54,19 +54,14 @@ class Estimate {
                           graph_.parameters()[static_cast<std::size_t>(layer.parameters[0])].count());
       // Gradients of weights are summed over threads.
       double own = training_ ? (options_.threads - 1) * weights : 0;
-      if (by_winograd(layer))
-        own = std::max(own, winograd_scratch_bytes(layer, batch_, options_.threads, training_));
+      if (by_winograd(layer, options_, batch_))
+        own = std::max(own, winograd_bytes(layer, batch_, options_.threads, training_).scratch);
       most = std::max(most, own);
     }
     return most;
   }
 
  private:
-  bool by_winograd(const Layer& layer) const {
-    return options_.precision == Precision::f32 && options_.algorithm != "direct" &&
-           suits_winograd(layer, batch_) && has_winograd();
-  }
-
   // Weights are kept in blocks of 16 channels where there are more than a few.
   static double padded(std::int64_t channels) {
     return static_cast<double>(channels > 4 ? (channels + 15) / 16 * 16 : channels);
@@ -85,8 +80,11 @@ class Estimate {
     const Layer& layer = graph_.layer(p.layer);
     const bool backward = training_ && graph_.needs_gradient(layer.inputs.front());
     if (options_.precision == Precision::bf16) return backward ? 4 : 2;
-    if (!training_) return 4;
-    return backward && layer.op == Op::conv && !by_winograd(layer) ? 4 : 0;
+    const bool winograd = by_winograd(layer, options_, batch_);
+    if (!training_)
+      return winograd ? winograd_bytes(layer, batch_, options_.threads, false).weights / padded_count(p)
+                      : f32_bytes;
+    return backward && layer.op == Op::conv && !winograd ? f32_bytes : 0;
   }
 
   std::size_t bytes_of(const Shape& shape, double value) const {

@@ -19,12 +19,21 @@ int remainder(const Loader& loader, int batch) {
   return loader.batches() > full ? static_cast<int>(loader.images() - full * batch) : 0;
 }
 
+// Programs for a loader's batch and its last, smaller one.
+void prepare_both(Executor& executor, const Loader& loader, int batch, Mode mode) {
+  executor.prepare(batch, mode);
+  if (const int rest = remainder(loader, batch); rest > 0) executor.prepare(rest, mode);
+}
+
 }  // namespace
 
 Trainer::Trainer(const Graph& graph, Executor& executor, Loader& loader, int batch)
     : graph_(graph), executor_(executor), loader_(loader) {
-  executor_.prepare(batch, Mode::training);
-  if (const int rest = remainder(loader, batch); rest > 0) executor_.prepare(rest, Mode::training);
+  prepare_both(executor_, loader, batch, Mode::training);
+}
+
+void Trainer::prepare_evaluation(const Loader& loader, int batch) {
+  prepare_both(executor_, loader, batch, Mode::inference);
 }
 
 void Trainer::start_epoch(std::int64_t epoch) {
@@ -68,8 +77,7 @@ bool Trainer::step() {
   const std::int64_t reduced = reducer_ != nullptr ? now_ns() : went_back;
   executor_.update(reducer_ != nullptr ? 1.0F / static_cast<float>(reducer_->replicas()) : 1.0F);
   if (exploded) fail_by_loss();
-  if (!executor_.finite())
-    fail(fmt::format("at step {}", steps_ + 1), "a parameter is not finite after the update");
+  if (!executor_.finite()) fail_by_parameter();
   const std::int64_t updated = now_ns();
   *part(StepPart::copy) += copied - loaded;
   *part(StepPart::forward) += forward - copied;
@@ -107,6 +115,26 @@ void Trainer::fail(const std::string& where, const std::string& what) const {
                        "lower lr; if it is low, distrust the data or this rank's hardware");
 }
 
+// Reduced gradients are the same everywhere: one that is not finite spoils all replicas in this step,
+// and all throw TrainingFailed. Where they are finite, replicas that are equal would have stayed finite,
+// or all have overflowed, which a loss that explodes comes before: this replica's own memory is wrong,
+// and the others are in their next step already. A plain error ends the run at once, naming the rank;
+// TrainingFailed would let this rank go on without them.
+void Trainer::fail_by_parameter() const {
+  const std::string where = fmt::format("at step {}", steps_ + 1);
+  const char* what = "a parameter is not finite after the update";
+  const auto finite = [](const Bucket& bucket) {
+    return std::all_of(bucket.gradients, bucket.gradients + bucket.count,
+                       [](float value) { return std::isfinite(value); });
+  };
+  const std::vector<Bucket>& buckets = executor_.buckets();
+  if (reducer_ == nullptr || !std::all_of(buckets.begin(), buckets.end(), finite)) fail(where, what);
+  throw Error(ExitCode::case_failed, fmt::format("training failed {}: {}", where, what),
+              fmt::format("tensor {} of this replica, the sum of all gradients is finite",
+                          executor_.first_not_finite()),
+              "distrust this rank's memory");
+}
+
 void Trainer::take_parts(std::span<double> seconds) {
   for (std::size_t i = 0; i < parts_.size() && i < seconds.size(); ++i) {
     seconds[i] = 1e-9 * static_cast<double>(parts_[i]);
@@ -118,9 +146,7 @@ double Trainer::epoch_loss() const {
   return epoch_images_ == 0 ? std::nan("") : epoch_loss_ / static_cast<double>(epoch_images_);
 }
 
-Evaluation Trainer::evaluate(Loader& loader, int batch) {
-  executor_.prepare(batch, Mode::inference);
-  if (const int rest = remainder(loader, batch); rest > 0) executor_.prepare(rest, Mode::inference);
+Evaluation Trainer::evaluate(Loader& loader) {
   Evaluation total;
   loader.start_epoch(0);
   std::int64_t correct = 0;

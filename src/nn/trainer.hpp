@@ -45,7 +45,8 @@ class Trainer {
   /// than `exploding` times larger than an untrained network's, or a parameter that is not finite after
   /// the update, throws TrainingFailed naming the step (from 1) and the first tensor that is not
   /// finite, or else the parameter with the largest value. With a reducer every replica throws in the
-  /// same step, after the reduction: nobody waits for one that has failed.
+  /// same step, after the reduction: nobody waits for one that has failed. What can be wrong in one
+  /// replica alone is an Error that is no TrainingFailed: the others know nothing of it and wait.
   bool step();
 
   /// Seconds of each part since the last call.
@@ -56,14 +57,17 @@ class Trainer {
   std::int64_t steps() const { return steps_; }
   double last_loss() const { return last_loss_; }
 
+  /// Makes the programs of evaluate(), so that no time is spent on them there.
+  void prepare_evaluation(const Loader& loader, int batch);
   /// Loss and accuracy over the whole of another loader, in inference mode. A loss that is not finite
   /// throws as in step(): running statistics may be damaged where every parameter is finite.
-  Evaluation evaluate(Loader& loader, int batch);
+  Evaluation evaluate(Loader& loader);
 
   static constexpr double exploding = 100;
 
  private:
   [[noreturn]] void fail(const std::string& where, const std::string& what) const;
+  [[noreturn]] void fail_by_parameter() const;
   void backward(bool spoil);
   std::string largest_parameter() const;
   std::int64_t* part(StepPart p) { return &parts_[static_cast<std::size_t>(p)]; }

@@ -176,9 +176,6 @@ void CaseMaker::skip_if_impossible(Case& c, const Entry& entry) {
     c.message =
         sentence(fmt::format("{} has no variant for device '{}' in this build", entry.name, device), {},
                  fmt::format("use --device {}", entry.variant));
-  } else if (c.ranks < entry.least_ranks) {
-    c.message = sentence(fmt::format("needs at least {} ranks, has {}", entry.least_ranks, c.ranks), {},
-                         "start more ranks");
   } else if (wanted > machine_.most_ranks_per_node()) {
     c.message = sentence(fmt::format("occupancy \"{}\" needs {} ranks on a node, at most {} run on one",
                                      wanted, wanted, machine_.most_ranks_per_node()),

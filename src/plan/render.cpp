@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // --plan and --list, in 80 columns.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -130,15 +131,20 @@ std::string key_text(std::string_view name, const std::string& value, std::strin
   return paragraph(what, std::max<std::size_t>(28, width_of(first)), first) + paragraph(help, 30);
 }
 
+std::string_view who_works(const Entry& entry) {
+  if (entry.distributed == nullptr) return entry.is_roof ? "; a roof" : "";
+  Params defaults;
+  for (const Key& key : entry.keys) defaults.set(key.name, key.default_value);
+  return entry.distributed(defaults) ? "; all participating ranks work on one problem"
+                                     : "; if asked, all participating ranks work on one problem";
+}
+
 std::string workload_text(const Entry& entry, std::span<const Entry> entries) {
   std::vector<std::string> variants;
   for (const Entry& other : entries)
     if (other.name == entry.name) variants.push_back(other.variant);
   std::string text =
-      paragraph(fmt::format("{} ({}){}", entry.description, fmt::join(variants, ", "),
-                            entry.distributed ? "; all participating ranks work on one problem"
-                            : entry.is_roof   ? "; a roof"
-                                              : ""),
+      paragraph(fmt::format("{} ({}){}", entry.description, fmt::join(variants, ", "), who_works(entry)),
                 entry.name.size() + 2, entry.name + ": ");
   for (const Key& key : entry.keys) {
     const std::string value = to_text(key.default_value);

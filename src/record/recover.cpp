@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Reading what an earlier launch left, and bringing a cut-off file into order.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +56,21 @@ std::string describe(const std::string& path, const std::string& status, const R
     text +=
         fmt::format("; damaged, with fewer samples than recorded: {}", fmt::join(repair.damaged, ", "));
   return text;
+}
+
+// What `read` makes of a file that nobody writes.
+template <class Read>
+auto read_closed(const std::string& path, Read&& read) {
+  demand_exists(path);
+  demand_unlocked(path);
+  const std::lock_guard guard(hdf5::library_mutex());
+  hdf5::start_library();
+  demand_run_file(path);
+  try {
+    return read(Store::open_reader(path));
+  } catch (const hdf5::Failure& failure) {
+    throw not_a_run_file(path, failure.what());
+  }
 }
 
 }  // namespace
@@ -131,13 +147,7 @@ void adopt_left_staging(const std::string& path, const LockFile& lock) {
 }
 
 ResumeState RunFile::inspect(const std::string& path) {
-  demand_exists(path);
-  demand_unlocked(path);
-  const std::lock_guard guard(hdf5::library_mutex());
-  hdf5::start_library();
-  demand_run_file(path);
-  try {
-    const Store store = Store::open_reader(path);
+  return read_closed(path, [](const Store& store) {
     ResumeState state;
     state.launches = static_cast<int>(read_launches(store).size());
     state.ranks = store.number_attribute("ranks");
@@ -149,9 +159,11 @@ ResumeState RunFile::inspect(const std::string& path) {
     state.job_text = store.read_text("/input/job");
     state.cases = read_table<CaseRow>(store, "/cases");
     return state;
-  } catch (const hdf5::Failure& failure) {
-    throw not_a_run_file(path, failure.what());
-  }
+  });
+}
+
+std::string RunFile::resolved_text(const std::string& path) {
+  return read_closed(path, [](const Store& store) { return store.read_text("/input/resolved"); });
 }
 
 std::string RunFile::recover(const std::string& path) {

@@ -124,6 +124,8 @@ class RunFile {
   /// Reads what a resume must compare; changes nothing, and reads a file that was cut off as well.
   /// Throws Error(bad_input) if it is no run file, or is being written.
   static ResumeState inspect(const std::string& path);
+  /// Only its resolved job; likewise.
+  static std::string resolved_text(const std::string& path);
 
   /// Opens an existing file for a further launch: adds launch, ranks, environment, and the cases of
   /// `spec` (their ids follow those in the file). Rows of earlier launches given in `superseded` are

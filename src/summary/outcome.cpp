@@ -58,6 +58,10 @@ double work_per_rank(const Case& c) {
   return work_of_kind(c, kind_of(c));
 }
 
+double flops_per_rank(const Case& c) {
+  return work_of_kind(c, RateKind::flops);
+}
+
 double rank_rate(const Case& c, const CaseOutcome& outcome, int world_rank) {
   const double seconds = seconds_of(outcome, world_rank);
   const double work = work_per_rank(c);

@@ -27,6 +27,7 @@ struct CaseOutcome {
 
 /// Work per repetition and participant: FLOP, bytes or images by the entry's kind; 0 for kind time.
 double work_per_rank(const Case& c);
+double flops_per_rank(const Case& c);
 
 /// Rate of one participant (by world rank) in FLOP/s, B/s or images/s; NaN when unknown.
 double rank_rate(const Case& c, const CaseOutcome& outcome, int world_rank);

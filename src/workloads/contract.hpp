@@ -3,6 +3,7 @@
 /// A workload lives in one folder and exports one Entry per variant; CMake generates the registry.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -39,10 +40,16 @@ struct Cost {
 struct Check {
   double error = 0;
   double tolerance = 0;
-  std::string method;
+  std::string method{};
   /// Why it failed ("problem (why) what to do") where neither wrong numbers nor hardware are the cause.
   std::string message{};
   bool passed() const { return error <= tolerance; }
+  /// Error over tolerance; infinite for NaN, and for any error where none is tolerated.
+  double ratio() const {
+    if (error == 0) return 0;
+    const double size = error / tolerance;
+    return std::isnan(size) ? HUGE_VAL : size;
+  }
 };
 
 class Communicator;
@@ -126,16 +133,14 @@ struct Entry {
   std::string variant;      ///< "cpu" | "cuda"
   std::string description;  ///< one line for --list
   RateKind rate = RateKind::time;
-  bool distributed = false;  ///< all participants work on one problem
-  /// The same where it depends on the case; nullptr: as `distributed` says. Pure.
-  bool (*distributes)(const Params&) = nullptr;
+  /// Whether all participants work on one problem; nullptr: never. Pure.
+  bool (*distributed)(const Params&) = nullptr;
   /// Cases whose samples hold one repetition, however short; nullptr: none. Pure.
   bool (*single)(const Params&) = nullptr;
   bool is_roof = false;
   bool is_distributed(const Params& params) const {
-    return distributes ? distributes(params) : distributed;
+    return distributed != nullptr && distributed(params);
   }
-  int least_ranks = 1;  ///< participants below which the plan skips a distributed case
   std::vector<Key> keys;
   std::vector<std::string> parts;  ///< names; empty: a sample is not divided
   std::vector<Column> epochs;      ///< of a block that is an epoch (block_samples > 0)
@@ -175,8 +180,5 @@ std::span<const Entry> registry();
 
 /// The entry, or nullptr.
 const Entry* find_entry(std::string_view name, std::string_view variant);
-
-/// Names of the workloads in this build, each once.
-std::vector<std::string> workload_names();
 
 }  // namespace dlscale

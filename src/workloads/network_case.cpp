@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
+#include <utility>
 
 #include "base/error.hpp"
 #include "nn/models.hpp"
@@ -26,10 +27,6 @@ const nn::Model& model_of(const Params& params) {
     throw Error(ExitCode::bad_input, "unknown model '" + params.text("model") + "'", "", "see --list");
   return *model;
 }
-
-// Winograd's transforms amplify rounding (Lavin, Gray 2016, arXiv:1509.09308): four times the largest
-// error seen over the sizes of conv2d's tests.
-constexpr double winograd_factor = 6;
 
 // Generated code, the library's own tables, stacks of threads: 4 MB (28-pixel networks in f32) to 18 MB
 // (resnet50v2) were seen beside what the executor and the data hold.
@@ -169,18 +166,17 @@ void take_layer_times(nn::Executor& executor, std::span<double> seconds) {
 
 Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn::Mode mode,
                    std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed) {
-  const bool bf16 = params.text("dtype") == "bf16";
-  const std::string& algorithm = params.text("algorithm");
+  const nn::ExecutorOptions options = network_options(params, 1, seed);
   const auto tolerance_of = [&](const nn::Layer& layer) {
     nn::LayerTolerance tolerance;
-    if (bf16) tolerance.u_out = 0x1p-8;
-    const bool winograd =
-        algorithm == "winograd" || (algorithm == "auto" && nn::suits_winograd(layer, batch));
-    if (winograd && !bf16) tolerance.winograd = winograd_factor;
+    if (options.precision == nn::Precision::bf16) tolerance.u_out = 0x1p-8;
+    if (nn::by_winograd(layer, options, batch)) tolerance.winograd = nn::winograd_factor;
     return tolerance;
   };
   nn::LayerVerdict worst;
+  int shown_forward = 0, shown_backward = 0;
   executor.observe([&](const nn::LayerView& view) {
+    ++(view.backward ? shown_backward : shown_forward);
     const nn::Layer& layer = graph.layer(view.layer);
     const nn::LayerTolerance tolerance =
         tolerance_of(view.fused.empty() ? layer : graph.layer(view.fused.front()));
@@ -189,7 +185,7 @@ Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn
         mode == nn::Mode::training
             ? nn::check_layer(layer, graph, batch, view, labels, tolerance, seed)
             : nn::check_inference_layer(layer, graph, batch, view, tolerance, seed);
-    if (!(own.ratio <= worst.ratio) && !std::isnan(worst.ratio)) worst = own;
+    nn::keep_worse(worst, own);
   });
   try {
     executor.forward();
@@ -203,6 +199,14 @@ Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn
               .tolerance = 1,
               .method = "every layer against float64, error / tolerance; worst: " + worst.what,
               .message = {}};
+  for (const auto& [shown, backward] : {std::pair(shown_forward, false), {shown_backward, true}})
+    if (const int all = nn::computing_groups(graph, mode, backward); shown < all) {
+      check.error = std::numeric_limits<double>::infinity();
+      check.message = sentence(fmt::format("the check has seen {} of {} pieces of the {} pass", shown,
+                                           all, backward ? "backward" : "forward"),
+                               "what is not seen is not judged", "report this as a fault of dlscale");
+      return check;
+    }
   if (!check.passed())
     check.message = sentence(fmt::format("{} is wrong by {:.3g} tolerances", worst.what, worst.ratio),
                              "every layer of one more step was compared with float64",

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -13,6 +14,9 @@ import h5py
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+from named_tests import Skipped, Wrong, expect, run_named  # noqa: E402,F401 - for the scripts that import this
+
 BINARY = os.environ.get("DLSCALE", str(ROOT / "build" / "dlscale"))
 KILLS = int(os.environ.get("DLSCALE_KILLS", "6"))
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -21,15 +25,6 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 
 # A short job that still has several cases, blocks and ranks.
 JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=3s"]
-
-
-class Wrong(Exception):
-    pass
-
-
-def expect(condition, text):
-    if not condition:
-        raise Wrong(text)
 
 
 def mpirun(ranks, *arguments, **environment):

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The whole program under faults, as a user would meet them. Prints `ok NAME`, `FAILED NAME: why`, `SKIPPED NAME: why`."""
-import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import traceback
 
 import h5py
 
-from harness import (BINARY, JOB, KILLS, LONG, ROOT, WORK, Wrong, check_code, check_file, expect, mpirun, ours, rank_pids,
-                     read_cases, run, started)
+import networks
+from harness import (BINARY, JOB, KILLS, LONG, ROOT, WORK, Skipped, Wrong, check_code, check_file, expect, mpirun, ours,
+                     rank_pids, read_cases, run, run_named, started)
 
 
 # --- the tests -------------------------------------------------------------------------------------------------------
@@ -197,7 +195,7 @@ def test_disk_full():
     mount = WORK / "small"
     mount.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], capture_output=True).returncode:
-        return "mounting a tmpfs is not allowed here"
+        raise Skipped("mounting a tmpfs is not allowed here")
     try:
         path = mount / "full.h5"
         result = run(mpirun(2, "-o", path, "--case", "noop delay=0,1e-9,2e-9,3e-9,4e-9,5e-9 min_time=20 blocks=100",
@@ -231,6 +229,23 @@ def test_failure_on_one_rank():
     expect("WRONG" in result.stdout or "failed" in result.stdout, "the summary is silent")
 
 
+def test_failure_before_preparing_together():
+    """A rank that fails before the others wait for it in prepare(): its case fails, the run goes on."""
+    for case in ("pdgemm m=64 n=64 k=64", "train parallel=data image=8 batch=4 data=random", "collective bytes=64"):
+        name = case.split()[0]
+        job = ["--case", case, "--case", "gemm m=64 n=64 k=64", "--set", "run.time_budget=2s"]
+        path = WORK / f"before-{name}.h5"
+        check_code(run(mpirun(2, "-o", path, *job)), 0)
+        victim = next(int(c["id"]) for c in read_cases(path)[0] if c["workload"].decode() == name)
+        fault, path = f"prepare:1:throw:{victim}", WORK / f"before-{name}-fault.h5"
+        result = run(mpirun(2, "-o", path, *job, DLSCALE_TEST_FAULT=fault), DLSCALE_TEST_FAULT=fault)
+        check_code(result, 1)
+        cases, _ = read_cases(path)
+        states = [c["status"].decode() for c in cases]
+        expect(states[victim] == "failed" and states.count("completed") == len(states) - 1, f"{name}: {states}")
+        expect("rank 1" in cases[victim]["message"].decode(), f"{name}: {cases[victim]['message']}")
+
+
 def test_failure_inside_run():
     """One rank's run() throws, in its first batch or inside a block: its case fails, and no other suffers."""
     for ranks, victim, stage in ((3, 2, "run"), (3, 0, "run"), (1, 0, "run"), (3, 1, "block"), (2, 0, "block")):
@@ -261,71 +276,6 @@ def test_failure_inside_run():
         resumed = run(mpirun(ranks, "--resume", path))
         check_code(resumed, 1)  # the failed case stays failed
         expect([c["status"].decode() for c in read_cases(path)[0]] == states, f"{what}: resume changed the cases")
-
-
-def test_training_explodes():
-    """A loss that explodes is a failed case that names step and tensor; the other case is none the worse."""
-    for name, case in (("topflight", "train batch=16 train_images=64 test_images=1 lr=1e6 optimizer=sgd"),
-                       ("vgg19", "train model=vgg19 image=32 batch=2 data=random train_images=16 lr=1e6 optimizer=sgd"),
-                       ("epochs", "train batch=16 train_images=64 test_images=16 whole_epochs=true lr=1e6 optimizer=sgd")):
-        path = WORK / f"explodes-{name}.h5"
-        result = run(mpirun(1, "-o", path, "--case", case, "--case", "gemm m=256 n=256 k=256", "--set", "run.time_budget=2s"))
-        check_code(result, 1)
-        cases, status = read_cases(path)
-        expect(status == "failed", f"{name}: status {status}")
-        states = {c["workload"].decode(): c["status"].decode() for c in cases}
-        expect(states.pop("train") == "failed" and set(states.values()) == {"completed"}, f"{name}: {states}")
-        row = next(c for c in cases if c["workload"] == b"train")
-        message = row["message"].decode()
-        expect(re.search(r"^rank 0: training failed at step [1-9][0-9]*: .* on ", message), f"{name}: {message}")
-        expect(re.search(r"tensor [a-z ]*: .*[a-z0-9_]+\.(weight|bias)|output of [a-z0-9_]+", message), f"{name}: {message}")
-        expect("lower lr" in message and "training failed" in result.stdout, f"{name}: {message}")
-        expect(row["check_passed"] == -1 and row["samples"] == 0, f"{name}: {row['samples']} samples are measured")
-        check_file(path)
-
-
-def test_training_misses_its_target():
-    path = WORK / "target.h5"
-    result = run(mpirun(1, "-o", path, "--case", "train batch=32 train_images=320 test_images=100 whole_epochs=true "
-                        "target_accuracy=0.9999 max_time=1", *JOB))
-    check_code(result, 1)
-    cases, _ = read_cases(path)
-    row = next(c for c in cases if c["workload"] == b"train")
-    message = row["message"].decode()
-    expect(row["status"] == b"failed" and row["check_passed"] == 0, f"{row['status']} {row['check_passed']}")
-    expect("test accuracy" in message and "target_accuracy = 0.9999" in message and "epoch" in message, message)
-    expect("hardware" not in message and "test accuracy" in " ".join(result.stdout.split()), message)
-    expect(0 < row["check_error"] < 1 and row["check_tolerance"] == 0, f"{row['check_error']} {row['check_tolerance']}")
-    expect(sum(c["status"] == b"failed" for c in cases) == 1, "another case suffered")
-
-
-def test_one_network_on_all_ranks():
-    """What fails on all ranks together costs no other case; buckets and thread level are in the file."""
-    small = "train parallel=data image=8 batch=4 data=random bucket_bytes=100000"
-    for name, keys, fault, words in (
-            ("flip", "check_replicas=4", "1:30:conv2.weight", ("replicas differ: conv2.weight of rank 1",)),
-            ("explode", "optimizer=sgd lr=1e6", "", ("training failed at step",)),
-            ("thread", "overlap=thread", "", ())):
-        path = WORK / f"parallel-{name}.h5"
-        result = run(mpirun(2, "-o", path, *JOB, "--case", f"{small} {keys}", DLSCALE_TEST_FLIP=fault), DLSCALE_TEST_FLIP=fault)
-        check_code(result, 1 if words else 0)
-        cases, status = read_cases(path)
-        states = [c["status"].decode() for c in cases]
-        expect(status == ("failed" if words else "completed"), f"{name}: status {status}")
-        expect(states.count("completed") == len(states) - (1 if words else 0), f"{name}: {states}")
-        last = cases[-1]
-        expect(all(word in last["message"].decode() for word in words), f"{name}: {last['message']}")
-        check_file(path)
-        with h5py.File(path) as file:
-            group = file[f"samples/{len(cases) - 1:04d}"]
-            buckets, kept = group["buckets"][()], group["bucket_bytes"].shape[0]
-            expect(kept > 3 and buckets.shape[1:] == (2, kept, 3), f"{name}: buckets {buckets.shape} of {kept}")
-            there = group["start"][()] >= 0
-            expect((buckets[there] > 0).all() and (buckets[there][:, :, 1:] >= buckets[there][:, :, :-1]).all(),
-                   f"{name}: times of buckets are out of order")
-        if name == "thread":
-            facts = json.loads(last["results"].decode())["parallel"]
-            expect(facts["mpi_thread_multiple"] is True and facts["replicas"] == 2, str(facts))
 
 
 def test_watchdog():
@@ -401,25 +351,5 @@ def test_selftest():
     expect("is not named" in result.stdout, "the failed self-test says nothing")
 
 
-def main():
-    tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
-    chosen = sys.argv[1:] or list(tests)
-    failed = 0
-    for name in chosen:
-        begin = time.monotonic()
-        try:
-            reason = tests[name]()
-            seconds = time.monotonic() - begin
-            print(f"SKIPPED faults.{name}: {reason}" if reason else f"ok faults.{name} ({seconds:.0f} s)", flush=True)
-        except Wrong as wrong:
-            failed += 1
-            print(f"FAILED faults.{name}: {wrong}", flush=True)
-        except Exception:  # noqa: BLE001 - a broken test is a failed test
-            failed += 1
-            print(f"FAILED faults.{name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
-            traceback.print_exc()
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_named({**globals(), **vars(networks)}, "faults", sys.argv[1:]))

@@ -58,7 +58,7 @@ std::shared_ptr<const Dataset> load_folder(const std::string& folder, std::int64
 std::shared_ptr<const Dataset> make_synthetic(std::uint64_t seed, std::int64_t train_count = 60'000,
                                               std::int64_t test_count = 10'000, int threads = 1);
 /// The four plain IDX files, and for a synthetic set SYNTHETIC.txt, which says so. The folder is made;
-/// one that holds any of these files is refused: Error(output_failed).
+/// one that holds any of these files is refused: Error(output_failed). For tests: no workload writes.
 void write_dataset(const Dataset& dataset, const std::string& folder);
 
 /// "synthetic" or a folder. One copy per process as long as somebody holds it.
@@ -67,7 +67,7 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& source, std::uint
 /// Floats from `image` of the set: normalised, placed in the middle of a larger input
 /// (border = the normalised black), copied to all channels. One image: C × H × W. Rounded as torchvision
 /// does, ((pixel / 255) − mean) / deviation in single precision. An input smaller than the image is
-/// Error(bad_input).
+/// Error(bad_input). For tests, image by image; loaders keep a Renderer.
 void render_image(const ImageSet& set, const Normalisation& normalisation, std::int64_t image,
                   const Shape& input, float* out);
 

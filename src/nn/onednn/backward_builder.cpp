@@ -10,7 +10,6 @@ namespace dlscale::nn::onednn {
 
 void Builder::backward() {
   for (int i = static_cast<int>(program_.groups.size()); i-- > 0;) {
-    group_ = i;
     const int begin = static_cast<int>(program_.steps.size());
     backward_group(i);
     program_.backward.push_back(
@@ -56,7 +55,7 @@ void Builder::backward_group(int index) {
 }
 
 // Through the ReLU that was fused into a convolution or dense layer: its output says what passes.
-Builder::Tensor Builder::output_gradient(const Group& group, const Made&) {
+Builder::Tensor Builder::output_gradient(const Group& group) {
   Tensor own = gradient(group.last());
   if (group.relu < 0) return own;
   const Tensor output = value(group.last());
@@ -115,7 +114,7 @@ void Builder::conv_backward(const Group& group, Made& made) {
                 "oneDNN has no convolution for it");
   };
   begin_piece(group, head.trainable ? Pass::backward_weights : Pass::backward_data);
-  const Tensor own = output_gradient(group, made);
+  const Tensor own = output_gradient(group);
   if (head.trainable) {
     const Desc bias = head.bias ? plain(facts.bias, Type::f32) : Desc();
     const auto make = [&](Algorithm algorithm) {
@@ -158,7 +157,7 @@ void Builder::conv_backward(const Group& group, Made& made) {
 void Builder::dense_backward(const Group& group, Made& made) {
   const Layer& head = layer(group.head);
   begin_piece(group, head.trainable ? Pass::backward_weights : Pass::backward_data);
-  Tensor own = output_gradient(group, made);
+  Tensor own = output_gradient(group);
   const Dims source_dims = dims_of(made.source.desc), target_dims = dims_of(value(group.last()).desc);
   Dims weight_dims = source_dims;
   weight_dims.front() = head.out.channels;
@@ -219,7 +218,6 @@ void Builder::norm_backward_group(const Group& group, Made& made) {
 }
 
 void Builder::pool_backward_group(const Group& group, Made& made) {
-  const Layer& head = layer(group.head);
   const Tensor own = ensure(gradient(group.head), value(group.head).desc);
   const auto pd =
       pool_backward(made.pool_algorithm, made.pool_facts, made.source.desc, own.desc, *made.pool);
@@ -228,7 +226,6 @@ void Builder::pool_backward_group(const Group& group, Made& made) {
                                      argument(DNNL_ARG_DIFF_SRC, target)};
   if (made.workspace) arguments.push_back(argument(DNNL_ARG_WORKSPACE, made.workspace));
   emit(pd, dnnl::pooling_backward(pd), std::move(arguments));
-  (void)head;
   contribute(group, 0, target);
 }
 

@@ -78,7 +78,7 @@ class Builder {
   void dropout_backward(const Group& group, Made& made);
   void spread_backward(const Group& group);  ///< add, concat, zero_pad
   /// The gradient of the group's output behind its ReLU, in `desc`.
-  Tensor output_gradient(const Group& group, const Made& made);
+  Tensor output_gradient(const Group& group);
   void contribute(const Group& group, std::size_t input, const Tensor& gradient);
   Tensor gradient_target(int index, const Desc& desc);
   void finish_gradient(int index, const Tensor& computed);
@@ -101,7 +101,7 @@ class Builder {
   std::vector<Tensor> values_, gradients_;  ///< [layer]
   std::vector<Made> made_;                  ///< [group]
   std::set<int> named_;                     ///< pieces whose implementation is known
-  int piece_ = -1, group_ = -1;
+  int piece_ = -1;
 };
 
 template <class Descriptor>

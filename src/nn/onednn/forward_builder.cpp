@@ -20,7 +20,6 @@ Dims strides_of(const Window& w) {
 
 void Builder::forward() {
   for (int i = 0; i < static_cast<int>(program_.groups.size()); ++i) {
-    group_ = i;
     const int begin = static_cast<int>(program_.steps.size());
     forward_group(i);
     program_.forward.push_back(
@@ -77,11 +76,8 @@ void Builder::forward_group(int index) {
 }
 
 Algorithm Builder::conv_algorithm(const Layer& layer) const {
-  if (options_.precision != Precision::f32 || options_.algorithm == "direct")
-    return Algorithm::convolution_direct;
-  return options_.algorithm == "winograd" || suits_winograd(layer, program_.batch)
-             ? Algorithm::convolution_winograd
-             : Algorithm::convolution_direct;
+  return by_winograd(layer, options_, program_.batch) ? Algorithm::convolution_winograd
+                                                      : Algorithm::convolution_direct;
 }
 
 void Builder::conv_group(const Group& group, Made& made) {
@@ -156,7 +152,7 @@ void Builder::dense_group(const Group& group, Made& made) {
   const Tensor target = make_tensor(made.dense->dst_desc());
   std::vector<Argument> arguments = {argument(DNNL_ARG_SRC, source), argument(DNNL_ARG_WEIGHTS, weights),
                                      argument(DNNL_ARG_DST, target)};
-  if (head.bias) arguments.push_back({DNNL_ARG_BIAS, parameter(head.parameters[1], bias).slot, {}});
+  if (head.bias) arguments.push_back(argument(DNNL_ARG_BIAS, parameter(head.parameters[1], bias)));
   emit(*made.dense, dnnl::inner_product_forward(*made.dense), std::move(arguments));
   value(group.last()) = target;
 }
@@ -225,11 +221,7 @@ void Builder::relu_group(const Group& group, Made& made) {
 
 void Builder::pool_group(const Group& group, Made& made) {
   const Layer& head = layer(group.head);
-  Window w = head.window;
-  if (head.op == Op::global_avg_pool) {
-    w.kernel_h = head.in.height;
-    w.kernel_w = head.in.width;
-  }
+  const Window& w = head.window;
   const Algorithm algorithm = head.op == Op::max_pool          ? Algorithm::pooling_max
                               : head.op == Op::global_avg_pool ? Algorithm::pooling_avg_include_padding
                               : head.include_padding           ? Algorithm::pooling_avg_include_padding

@@ -30,7 +30,7 @@ double softmax_cross_entropy(std::span<const float> logits, std::span<const std:
     const auto label = static_cast<std::size_t>(labels[n]);
     float largest = row[0];
     for (const float x : row)
-      if (!(x <= largest)) largest = x;  // NaN wins
+      if (!(x <= largest) && !std::isnan(largest)) largest = x;  // NaN wins
     if (row[label] == largest) ++correct;
     double sum = 0;
     for (const float x : row) sum += std::exp(static_cast<double>(x - largest));

@@ -163,7 +163,7 @@ void OnednnExecutor::run(const Stretch& stretch, bool backward) {
   program.run(stretch, timed_);
   stream().wait();
   apply_corruption(stretch, backward);
-  if (!observer_ || stretch.begin == stretch.end) return;
+  if (!observer_ || !computes(stretch, backward)) return;
   if (!backward && program.mode == Mode::training) keep_for_backward(stretch);
   view_after(stretch, backward, view);
   observer_(view);

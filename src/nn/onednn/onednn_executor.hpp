@@ -54,6 +54,7 @@ class OnednnExecutor final : public Executor {
   void find_ready_buckets(Program& program) const;
   void refresh(Program& program);
   void run(const Stretch& stretch, bool backward);
+  bool computes(const Stretch& stretch, bool backward) const;
 
   // Checks (views.cpp).
   std::vector<float> canonical(int slot, const Desc& as) const;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "nn/onednn/parameter_store.hpp"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.hpp"
 #include "device/random.hpp"
 
 namespace dlscale::nn::onednn {
@@ -136,6 +138,10 @@ void ParameterStore::read(int parameter, std::span<float> canonical) const {
 }
 
 void ParameterStore::read_gradient(int parameter, std::span<float> canonical) const {
+  if (!trained(parameter))
+    throw Error(ExitCode::case_failed,
+                fmt::format("{} has no gradient", graph_.parameters()[at(parameter)].name),
+                "it is not trained");
   copy(master(parameter, gradients_.data()),
        Memory(canonical_[at(parameter)], engine(), canonical.data()));
 }

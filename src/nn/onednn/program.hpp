@@ -79,7 +79,7 @@ struct Program {
   std::vector<GroupSlots> group_slots;  ///< [group]
   std::vector<Slot> slots;
   std::vector<Step> steps;
-  std::vector<Stretch> load, forward, backward;
+  std::vector<Stretch> forward, backward;
   std::vector<std::function<void()>> refreshes;  ///< renew copies of weights
   std::vector<LayerTime> times;                  ///< [piece]
   int input = -1, logits = -1;

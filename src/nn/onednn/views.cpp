@@ -37,13 +37,22 @@ std::vector<float> OnednnExecutor::layer_values(int slot, int layer) const {
   return canonical(slot, plain({current().batch, shape.channels, shape.height, shape.width}, Type::f32));
 }
 
+// Whether there is something to look at. The loss's gradient is made in the forward pass, by its one
+// step, and shown where it belongs.
+bool OnednnExecutor::computes(const Stretch& stretch, bool backward) const {
+  if (stretch.begin != stretch.end) return true;
+  const Group& group = current().groups[static_cast<std::size_t>(stretch.group)];
+  return backward && graph_.layer(group.head).op == Op::softmax_cross_entropy &&
+         graph_.needs_gradient(group.head);
+}
+
 // The backward pass of a check looks at inputs and outputs that the network itself no longer needs then
 // (a pool remembers places, a fused ReLU bits): those are copied while they are there.
 void OnednnExecutor::keep_for_backward(const Stretch& stretch) {
   const Program& program = current();
   const auto back = std::find_if(program.backward.begin(), program.backward.end(),
                                  [&](const Stretch& s) { return s.group == stretch.group; });
-  if (back == program.backward.end() || back->begin == back->end) return;
+  if (back == program.backward.end() || !computes(*back, true)) return;
   const Group& group = program.groups[static_cast<std::size_t>(stretch.group)];
   const GroupSlots& slots = program.group_slots[static_cast<std::size_t>(stretch.group)];
   const auto keep = [&](int slot, int layer) {
@@ -53,7 +62,7 @@ void OnednnExecutor::keep_for_backward(const Stretch& stretch) {
   };
   const Layer& head = graph_.layer(group.head);
   for (std::size_t i = 0; i < head.inputs.size(); ++i) keep(slots.inputs[i], head.inputs[i]);
-  keep(slots.output, group.last());
+  if (head.op != Op::softmax_cross_entropy) keep(slots.output, group.last());
 }
 
 std::vector<float> OnednnExecutor::kept_values(int slot, int layer) const {
@@ -70,7 +79,7 @@ LayerView OnednnExecutor::view_before(const Stretch& stretch, bool backward) con
   view.layer = group.last();
   view.backward = backward;
   view.fused = group.members();
-  if (stretch.begin == stretch.end) return view;
+  if (!computes(stretch, backward)) return view;
   for (std::size_t i = 0; i < head.inputs.size(); ++i)
     view.inputs.push_back(backward ? kept_values(slots.inputs[i], head.inputs[i])
                                    : layer_values(slots.inputs[i], head.inputs[i]));
@@ -85,10 +94,9 @@ LayerView OnednnExecutor::view_before(const Stretch& stretch, bool backward) con
       store_.read(p, view.parameters.back());
     }
   }
-  if (backward) {
+  if (backward && head.op != Op::softmax_cross_entropy) {
     view.output = kept_values(slots.output, group.last());
-    if (head.op != Op::softmax_cross_entropy)
-      view.output_gradient = layer_values(slots.output_gradient, group.last());
+    view.output_gradient = layer_values(slots.output_gradient, group.last());
   }
   // What the primitives read is bf16, also where it is kept in f32 (images, master weights, the loss's
   // gradient).
@@ -154,7 +162,10 @@ void OnednnExecutor::apply_corruption(const Stretch& stretch, bool backward) {
   if (std::find(members.begin(), members.end(), corruption_.layer) == members.end()) return;
   if (backward) {
     const Layer& head = graph_.layer(group.head);
-    if (!head.parameters.empty()) store_.gradients(head.parameters.front())[0] = corruption_.value;
+    if (head.parameters.empty()) return;
+    float* gradients = store_.gradients(head.parameters.front());
+    if (gradients == nullptr) throw Error(ExitCode::case_failed, head.name + " is not trained");
+    gradients[0] = corruption_.value;
     return;
   }
   const Memory& memory = program

@@ -87,6 +87,10 @@ class LayerCheck {
     if (!good) return false;
     const std::int64_t outputs = batch_ * last_.out.count();
     const bool loss = layer_.op == Op::softmax_cross_entropy;
+    // Without one the reference would drop nothing, as a layer that forgets to drop.
+    if (layer_.op == Op::dropout && layer_.rate > 0 &&
+        !sized(view_.mask, outputs, "mask of " + layer_.name))
+      return false;
     if (loss && static_cast<std::int64_t>(labels_.size()) != batch_) {
       refuse(name + ": labels are missing");
       return false;
@@ -134,14 +138,8 @@ class LayerCheck {
   ReferenceLayer reference() const {
     ReferenceLayer l{.layer = layer_,
                      .batch = batch_,
-                     .inputs = {},
-                     .parameters = {},
                      .mask = doubles(view_.mask),
-                     .labels = {labels_.begin(), labels_.end()},
-                     .mean = {},
-                     .variance = {},
-                     .input_gradients = {},
-                     .parameter_gradients = {}};
+                     .labels = {labels_.begin(), labels_.end()}};
     for (const Floats& x : view_.inputs) l.inputs.push_back(doubles(x));
     for (const Floats& w : view_.parameters) l.parameters.push_back(doubles(w));
     return l;
@@ -186,8 +184,7 @@ class LayerCheck {
 
   void norm_forward() {
     for (const Floats* statistics : {&view_.mean, &view_.variance})
-      if (!statistics->empty() && !sized(*statistics, layer_.in.channels, layer_.name + " statistics"))
-        return;
+      if (!sized(*statistics, layer_.in.channels, layer_.name + " statistics")) return;
     ReferenceLayer l = reference();
     const NormForwardRatios ratios = check_norm_forward(l, relu_, view_, u_);
     see(ratios.output, forward_name());
@@ -204,7 +201,6 @@ class LayerCheck {
   }
 
   void loss_forward() {
-    if (view_.output.empty()) return see(0, forward_name());
     if (!sized(view_.output, 1, forward_name())) return;
     ReferenceLayer l = reference();
     const double loss = l.forward()[0];
@@ -239,8 +235,8 @@ class LayerCheck {
 
   /// Terms of one sum: of these layers' outputs and input gradients alike.
   double terms() const {
-    const bool pool = layer_.op == Op::avg_pool || layer_.op == Op::max_pool;
-    if (layer_.op == Op::global_avg_pool) return static_cast<double>(layer_.in.height * layer_.in.width);
+    const bool pool =
+        layer_.op == Op::avg_pool || layer_.op == Op::max_pool || layer_.op == Op::global_avg_pool;
     return pool ? static_cast<double>(layer_.window.kernel_h * layer_.window.kernel_w) : 2;
   }
 
@@ -288,8 +284,7 @@ class LayerCheck {
 
   /// A mask of 0 and 1/(1 − rate), with as many zeros as chance allows (six standard deviations).
   void mask() {
-    if (view_.mask.empty()) return;
-    if (!sized(view_.mask, batch_ * layer_.out.count(), "mask of " + layer_.name)) return;
+    if (view_.mask.empty()) return;  // rate 0
     double kept = 0;
     Worst worst;
     for (const float value : view_.mask) {

@@ -53,10 +53,8 @@ NormForwardRatios check_norm_forward(ReferenceLayer& l, bool relu, const LayerVi
   Worst statistics;
   for (std::size_t c = 0; c < l.mean.size(); ++c) {
     errors.push_back(channel_error(l, static_cast<std::int64_t>(c), u));
-    if (!view.mean.empty())
-      statistics.see(static_cast<double>(view.mean[c]) - l.mean[c], errors[c].mean + tiny);
-    if (!view.variance.empty())
-      statistics.see(static_cast<double>(view.variance[c]) - l.variance[c], errors[c].variance + tiny);
+    statistics.see(static_cast<double>(view.mean[c]) - l.mean[c], errors[c].mean + tiny);
+    statistics.see(static_cast<double>(view.variance[c]) - l.variance[c], errors[c].variance + tiny);
   }
   for_elements(l, [&](std::int64_t c, std::int64_t i) {
     const ChannelError& e = errors[c];

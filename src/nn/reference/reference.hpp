@@ -3,6 +3,7 @@
 /// × H × W.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -22,17 +23,17 @@ using Values = std::vector<double>;
 struct ReferenceLayer {
   const Layer& layer;
   std::int64_t batch = 1;
-  std::vector<Values> inputs;
-  std::vector<Values> parameters;
-  Values mask;
-  std::vector<std::int32_t> labels;  ///< softmax cross-entropy
+  std::vector<Values> inputs{};
+  std::vector<Values> parameters{};
+  Values mask{};
+  std::vector<std::int32_t> labels{};  ///< softmax cross-entropy
 
   Values forward();
   /// Gradients of inputs and parameters for `output_gradient`; forward() first.
   void backward(const Values& output_gradient);
 
-  Values mean, variance;
-  std::vector<Values> input_gradients, parameter_gradients;
+  Values mean{}, variance{};
+  std::vector<Values> input_gradients{}, parameter_gradients{};
 };
 
 /// Largest |difference| / tolerance over what the view holds, against float64, at full size: every
@@ -45,6 +46,10 @@ struct LayerVerdict {
   double ratio = 0;  ///< > 1, or NaN, is wrong
   std::string what;  ///< the worst: "conv2 forward", "conv2 backward data", "gradient of conv2.weight"
 };
+/// Keeps the worse of two; the first NaN stays.
+inline void keep_worse(LayerVerdict& worst, const LayerVerdict& own) {
+  if (!(own.ratio <= worst.ratio) && !std::isnan(worst.ratio)) worst = own;
+}
 /// Unit roundoffs (half the spacing at 1): f32 2⁻²⁴, bf16 2⁻⁸.
 struct LayerTolerance {
   double u_out = 0x1p-24;       ///< of stored outputs and gradients of activations

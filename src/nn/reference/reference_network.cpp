@@ -44,17 +44,7 @@ ReferenceNetwork::ReferenceNetwork(const Graph& graph, std::int64_t batch)
     : masks(graph.layers().size()), outputs(graph.layers().size()), graph_(graph), batch_(batch) {
   for (const Parameter& p : graph.parameters()) parameters.emplace_back(p.count(), 0.0);
   layers_.reserve(graph.layers().size());
-  for (const Layer& layer : graph.layers())
-    layers_.push_back({.layer = layer,
-                       .batch = batch,
-                       .inputs = {},
-                       .parameters = {},
-                       .mask = {},
-                       .labels = {},
-                       .mean = {},
-                       .variance = {},
-                       .input_gradients = {},
-                       .parameter_gradients = {}});
+  for (const Layer& layer : graph.layers()) layers_.push_back({.layer = layer, .batch = batch});
 }
 
 double ReferenceNetwork::forward(std::span<const double> images, std::span<const std::int32_t> labels) {

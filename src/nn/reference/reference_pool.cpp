@@ -14,17 +14,10 @@ struct Patch {
   std::int64_t top, bottom, left, right;
   std::int64_t count() const { return (bottom - top) * (right - left); }
 };
-Window pool_window(const Layer& layer) {
-  if (layer.op != Op::global_avg_pool) return layer.window;
-  Window whole;
-  whole.kernel_h = layer.in.height;
-  whole.kernel_w = layer.in.width;
-  return whole;
-}
 template <class Each>
 void for_patches(const ReferenceLayer& l, Each each) {
   const Shape &in = l.layer.in, &out = l.layer.out;
-  const Window w = pool_window(l.layer);
+  const Window& w = l.layer.window;
 #pragma omp parallel for if (worth_threads(l.batch * in.count()))
   for (std::int64_t plane = 0; plane < l.batch * in.channels; ++plane)
     for (std::int64_t h = 0; h < out.height; ++h)
@@ -50,7 +43,7 @@ std::int64_t first_maximum(const ReferenceLayer& l, const Patch& patch, std::int
 }
 
 double divisor(const ReferenceLayer& l, const Patch& patch) {
-  const Window w = pool_window(l.layer);
+  const Window& w = l.layer.window;
   return static_cast<double>(l.layer.include_padding ? w.kernel_h * w.kernel_w
                                                      : std::max<std::int64_t>(patch.count(), 1));
 }

@@ -10,7 +10,7 @@ Entry collective_cpu_entry() {
   entry.description =
       "a collective operation between host memories; its rate is the bus bandwidth of nccl-tests";
   entry.rate = RateKind::bus;
-  entry.distributed = true;
+  entry.distributed = [](const Params&) { return true; };
   entry.keys = collective_keys({"mpi"});
   entry.examples = [] { return collective_examples("mpi"); };
   entry.validate = collective_validate;

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t class_stream = 0x100, moved_stream = 0x1000;
 constexpr int classes = collective_classes;
-constexpr std::uint64_t step = 0x9e3779b97f4a7c15ULL;  // as in device/random.hpp
 
 template <class T>
 bool same_bits(T a, T b) {
@@ -72,7 +71,7 @@ double CollectiveData<T>::real_of(int of_class, std::int64_t index) const {
 template <class T>
 std::int64_t CollectiveData<T>::integer_of(int of_class, std::int64_t index) const {
   const std::uint64_t bits =
-      mix64(class_keys_[static_cast<std::size_t>(of_class)] + static_cast<std::uint64_t>(index) * step);
+      bits_at(class_keys_[static_cast<std::size_t>(of_class)], static_cast<std::uint64_t>(index));
   const auto size = 1 + static_cast<std::int64_t>((bits >> 1) % static_cast<std::uint64_t>(largest_));
   return (bits & 1U) != 0 ? size : -size;
 }

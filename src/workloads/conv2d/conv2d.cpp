@@ -154,12 +154,19 @@ std::string conv2d_validate(const Params& params) {
                     fmt::format("{} is {} with its padding", of, padded),
                     "choose a smaller kernel or more padding");
   };
-  if (c.out().height < 1)
-    return too_large("kernel_h", window.kernel_h, "height",
-                     p.in.height + window.pad_top + window.pad_bottom);
-  if (c.out().width < 1)
-    return too_large("kernel_w", window.kernel_w, "width",
-                     p.in.width + window.pad_left + window.pad_right);
+  const std::int64_t padded_height = p.in.height + window.pad_top + window.pad_bottom;
+  const std::int64_t padded_width = p.in.width + window.pad_left + window.pad_right;
+  if (c.out().height < 1) return too_large("kernel_h", window.kernel_h, "height", padded_height);
+  if (c.out().width < 1) return too_large("kernel_w", window.kernel_w, "width", padded_width);
+  // One window fits then, whatever the stride; and the check holds a plane per stride_h × stride_w.
+  const auto too_far = [](const char* stride, std::int64_t size, const char* of, std::int64_t padded) {
+    return sentence(fmt::format("{}={} is larger than the padded input", stride, size),
+                    fmt::format("{} is {} with its padding, there is no second window", of, padded),
+                    "choose a smaller stride");
+  };
+  if (window.stride_h > padded_height)
+    return too_far("stride_h", window.stride_h, "height", padded_height);
+  if (window.stride_w > padded_width) return too_far("stride_w", window.stride_w, "width", padded_width);
   // In floating point: integers would overflow here.
   const auto product = [](std::initializer_list<std::int64_t> sizes) {
     double value = 1;

@@ -2,28 +2,19 @@
 #include "workloads/conv2d/conv2d_cpu.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.hpp"
 #include "device/random.hpp"
+#include "nn/onednn/host_ops.hpp"
+#include "nn/winograd.hpp"
 
 namespace dlscale {
 namespace {
 
 namespace dnn = nn::onednn;
-
-// Winograd's transforms amplify rounding (Barabasz et al. 2020, doi 10.1145/3412380). Four times the
-// largest seen with F(4×4, 3×3) in all passes, 3 to 1024 channels, 7 to 224 pixels.
-constexpr double winograd_factor = 6;
-
-/// To the nearest bf16, ties to even, as the library rounds.
-float to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return std::bit_cast<float>((bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U);
-}
 
 /// `values` seen as a tensor in canonical layout. The library takes no const pointers.
 dnn::Memory canonical(const dnn::Desc& like, float* values) {
@@ -72,7 +63,7 @@ std::vector<float> Conv2dCpu::drawn(Conv2dOperand operand) const {
   std::vector<float> values(static_cast<std::size_t>(case_.count(operand)));
   fill_uniform(std::span(values), seed_, static_cast<std::uint64_t>(operand));
   if (case_.precision == nn::Precision::bf16)
-    std::transform(values.begin(), values.end(), values.begin(), to_bf16);
+    for (float& value : values) value = dnn::from_bf16(dnn::to_bf16(value));
   return values;
 }
 
@@ -154,7 +145,7 @@ Check Conv2dCpu::verify() {
   };
   nn::LayerTolerance tolerance;
   if (case_.precision == nn::Precision::bf16) tolerance.u_out = tolerance.u_gradient = 0x1p-8;
-  if (ready_.implementation.algorithm == "winograd") tolerance.winograd = winograd_factor;
+  if (ready_.implementation.algorithm == "winograd") tolerance.winograd = nn::winograd_factor;
   const double ratio =
       nn::check_convolution(case_.problem, case_.pass, operand(Conv2dOperand::x),
                             operand(Conv2dOperand::w), operand(Conv2dOperand::y), tolerance, seed_);

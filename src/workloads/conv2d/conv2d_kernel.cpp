@@ -10,6 +10,8 @@ namespace {
 
 namespace dnn = nn::onednn;
 
+constexpr const char* asking = "asking for a convolution";
+
 /// Everything about a pass that does not depend on the descriptor's kind.
 template <class Descriptor>
 Conv2dImplementation implementation(const Descriptor& descriptor, const std::string& algorithm) {
@@ -71,14 +73,16 @@ std::optional<Conv2dImplementation> find_conv2d(const Conv2dCase& c, const std::
 double conv2d_held_bytes(const Conv2dCase& c, int threads) {
   dnn::set_threads(threads);  // scratch is divided among them
   double most = 0;
-  for (const char* algorithm : conv2d_algorithms) {
-    if (c.algorithm != "auto" && c.algorithm != algorithm) continue;
-    const auto found = find_conv2d(c, algorithm);
-    if (!found) continue;
-    const std::size_t bytes = dnn::bytes_of(found->x) + dnn::bytes_of(found->w) +
-                              dnn::bytes_of(found->y) + dnn::bytes_of(found->scratch);
-    most = std::max(most, static_cast<double>(bytes));
-  }
+  dnn::call(asking, [&] {
+    for (const char* algorithm : conv2d_algorithms) {
+      if (c.algorithm != "auto" && c.algorithm != algorithm) continue;
+      const auto found = find_conv2d(c, algorithm);
+      if (!found) continue;
+      const std::size_t bytes = dnn::bytes_of(found->x) + dnn::bytes_of(found->w) +
+                                dnn::bytes_of(found->y) + dnn::bytes_of(found->scratch);
+      most = std::max(most, static_cast<double>(bytes));
+    }
+  });
   std::int64_t drawn = 0;
   for (const Conv2dOperand operand : {Conv2dOperand::x, Conv2dOperand::w, Conv2dOperand::y})
     if (operand != c.result()) drawn = std::max(drawn, c.count(operand));
@@ -89,7 +93,7 @@ std::string conv2d_unavailable(const Params& params) {
   const Conv2dCase c = conv2d_case(params);
   if (std::string problem = nn::precision_problem(c.precision); !problem.empty()) return problem;
   bool found = false;
-  dnn::call("asking for a convolution", [&] {
+  dnn::call(asking, [&] {
     for (const char* algorithm : conv2d_algorithms)
       if (c.algorithm == "auto" || c.algorithm == algorithm)
         found = found || find_conv2d(c, algorithm).has_value();

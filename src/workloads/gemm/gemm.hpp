@@ -98,6 +98,10 @@ GemmElementError gemm_element_error(const GemmShape& shape, std::int64_t repetit
 
 /// Every element against the reference, |C − C_ref| ≤ (k + 2)·u·(|α|·|op(A)|·|op(B)| + |β·C₀|) per
 /// repetition (Higham, Accuracy and Stability, §3.5). O(m·n·k): for small cases.
+/// Whether a case is small enough to be followed element by element through all its repetitions: a
+/// moment's work.
+bool gemm_checks_elements(const GemmShape& shape, std::int64_t repetitions);
+
 template <class T>
 Check gemm_check_elements(const GemmResult<T>& result, GemmPrecision precision);
 

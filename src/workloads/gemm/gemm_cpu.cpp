@@ -19,13 +19,6 @@ void sgemm_(const char*, const char*, const int*, const int*, const int*, const 
 }
 
 namespace dlscale {
-namespace {
-
-// Small cases are also compared element by element.
-constexpr double element_check_flops = 4e6;
-
-}  // namespace
-
 template <class T>
 GemmCpu<T>::GemmCpu(const WorkContext& context)
     : shape_(gemm_shape(context.params)), seed_(context.seed), threads_(context.threads) {}
@@ -78,12 +71,7 @@ Check GemmCpu<T>::verify() {
   const GemmResult<T> result{shape,     seed_,     shape_.beta == 0 ? 1 : repetitions_,
                              a_.span(), b_.span(), c_.span()};
   const Check residual = gemm_check(result, precision);
-  if (!residual.passed() ||
-      2.0 * static_cast<double>(shape_.m) * static_cast<double>(shape_.n) *
-              static_cast<double>(shape_.k) >
-          element_check_flops ||
-      result.repetitions > 16)
-    return residual;
+  if (!residual.passed() || !gemm_checks_elements(shape_, result.repetitions)) return residual;
   const Check elements = gemm_check_elements(result, precision);
   return elements.passed() ? residual : elements;
 }

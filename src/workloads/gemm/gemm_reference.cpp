@@ -39,6 +39,14 @@ GemmElementError gemm_element_error(const GemmShape& s, std::int64_t repetitions
   return {std::fabs(value - expected), tolerance};
 }
 
+bool gemm_checks_elements(const GemmShape& s, std::int64_t repetitions) {
+  constexpr double most_flops = 4e6;
+  constexpr std::int64_t most_repetitions = 16;
+  return repetitions <= most_repetitions &&
+         2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k) <=
+             most_flops;
+}
+
 template <class T>
 Check gemm_check_elements(const GemmResult<T>& r, GemmPrecision u) {
   const GemmShape& s = r.shape;

@@ -18,8 +18,7 @@ constexpr std::uint64_t order_stream = 0x200;
 std::vector<int> permutation(int size, std::uint64_t key) {
   std::vector<int> order(static_cast<std::size_t>(size));
   std::iota(order.begin(), order.end(), 0);
-  for (std::size_t i = order.size(); i > 1; --i)
-    std::swap(order[i - 1], order[mix64(key + i * 0x9e3779b97f4a7c15ULL) % i]);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[bits_at(key, i) % i]);
   return order;
 }
 

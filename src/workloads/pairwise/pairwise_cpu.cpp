@@ -17,10 +17,6 @@ constexpr std::size_t shift = 8;  // words: messages of all rounds begin on a ca
 constexpr std::uint64_t data_stream = 0x2000;
 constexpr std::uint64_t unwritten = ~std::uint64_t{0};
 
-std::uint64_t word_at(std::uint64_t key, std::size_t index) {
-  return mix64(key + index * 0x9e3779b97f4a7c15ULL);
-}
-
 std::uint64_t key_of(std::uint64_t seed, int sender) {
   return stream_key(seed, data_stream + static_cast<std::uint64_t>(sender));
 }
@@ -45,7 +41,7 @@ void PairwiseCpu::prepare() {
   out_ = Buffer<std::uint64_t>(words_ + shift * partners_.size());
   in_ = Buffer<std::uint64_t>(words_ * partners_.size());
   const std::uint64_t key = key_of(seed_, comm_.rank());
-  for (std::size_t i = 0; i < out_.size(); ++i) out_.data()[i] = word_at(key, i);
+  for (std::size_t i = 0; i < out_.size(); ++i) out_.data()[i] = bits_at(key, i);
   reset();
 }
 
@@ -80,7 +76,7 @@ std::size_t PairwiseCpu::wrong_words(std::size_t round) const {
   std::size_t wrong = 0;
   for (std::size_t i = 0; i < words_; ++i) {
     std::uint64_t expected = unwritten;
-    const std::uint64_t sent = word_at(key, shift * round + i);
+    const std::uint64_t sent = bits_at(key, shift * round + i);
     const std::size_t there = std::min<std::size_t>(8, static_cast<std::size_t>(bytes_) - 8 * i);
     if (!idle) std::memcpy(&expected, &sent, there);
     wrong += in_.data()[words_ * round + i] != expected ? 1 : 0;
@@ -116,8 +112,11 @@ Entry pairwise_cpu_entry() {
   entry.description =
       "all pairs of random matchings exchange messages at once: finds slow links and nodes";
   entry.rate = RateKind::bus;
-  entry.distributed = true;
-  entry.least_ranks = 2;
+  entry.distributed = [](const Params&) { return true; };
+  entry.unsuited = [](const Params&, int ranks) {
+    return ranks < 2 ? sentence("pairs need at least 2 ranks, the case has 1", {}, "start more ranks")
+                     : std::string();
+  };
   entry.keys = pairwise_keys();
   entry.examples = pairwise_examples;
   entry.validate = [](const Params&) { return std::string(); };

@@ -234,7 +234,8 @@ Cost pdgemm_cost(const Params& params, int ranks, int) {
   return {.flops = 2 * m * n * k,
           .bytes_touched = bytes * (m * k + k * n + (s.beta == 0 ? 1 : 2) * m * n),
           .bytes_sent = bytes * summa_elements(s, c.grid),
-          .memory_bytes = bytes * (held + std::max(panels, checking))};
+          .memory_bytes = bytes * (held + panels),
+          .check_bytes = bytes * checking};
 }
 
 }  // namespace dlscale

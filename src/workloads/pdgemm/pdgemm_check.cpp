@@ -72,14 +72,9 @@ struct Vectors {
 template <class W>
 Vectors<W> make_vectors(const GemmShape& s, const Communicator& grid) {
   Vectors<W> v;
-  bool fits = true;
-  try {
-    v = {thin<W>(s.n), thin<W>(s.k), thin<W>(s.m)};
-  } catch (const std::bad_alloc&) {
-    fits = false;
-  }
-  if (const Agreement all = agree(grid, fits, "out of memory for the vectors of the check"); !all.ok)
-    throw Error(ExitCode::case_failed, all.message, {}, "choose a smaller case");
+  const std::string failure = failure_of([&] { v = {thin<W>(s.n), thin<W>(s.k), thin<W>(s.m)}; });
+  if (const Agreement all = agree(grid, failure.empty(), failure); !all.ok)
+    throw Error(ExitCode::case_failed, all.message, "the vectors of the check", "choose a smaller case");
   return v;
 }
 

@@ -34,7 +34,6 @@ class PdgemmCpu final : public Workload {
   bool in_grid() const { return static_cast<bool>(grid_comm_); }
   DealtMatrix<T>& matrix(GemmOperand operand);
   const PdgemmCase& layout() const { return case_; }
-  const Communicator& grid_comm() const { return grid_comm_; }
 
  private:
   void allocate();
@@ -53,14 +52,14 @@ class PdgemmCpu final : public Workload {
 
   // Since the last take_parts().
   std::int64_t run_ns_ = 0;
-  double mpi_s_ = 0, blas_s_ = 0;
 
   // For results().
   std::int64_t runs_ = 0, mpi_calls_ = 0, blas_calls_ = 0;
   BlasTime largest_;
   std::int64_t last_run_ns_ = 0;
   bool asks_for_block_ = false;
-  double librarys_block_s_ = 0, own_block_s_ = 0;  ///< 0: not compared
+  double librarys_block_s_ = 0, own_block_s_ = 0;  ///< shortest of so many pairs; 0: not compared
+  int block_pairs_ = 0;
 };
 
 }  // namespace dlscale

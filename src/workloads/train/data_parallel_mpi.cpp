@@ -52,15 +52,15 @@ DataParallel::DataParallel(const WorkContext& context, const nn::Graph& graph, n
 
 void DataParallel::join() {
   demand_same_network(comm_, graph_, executor_);
-  executor_.initialise();
+  together(comm_, [&] { executor_.initialise(); });
   broadcast_network(comm_, graph_, executor_);
-  // Whether MPI allows the thread is known before: the duplicate that this makes is then met by all.
-  const Overlap overlap = overlap_of(context_.params.text("overlap"));
+  Communicator own = comm_.duplicate();
   together(comm_, [&] {
     if (const std::string problem = overlap_unavailable(context_.params); !problem.empty())
       throw Error(ExitCode::case_failed, problem);
+    reducer_ = make_mpi_reducer(std::move(own), executor_.buckets(),
+                                overlap_of(context_.params.text("overlap")));
   });
-  reducer_ = make_mpi_reducer(comm_, executor_.buckets(), overlap);
 }
 
 // DLSCALE_TEST_FLIP="rank:step:tensor", for tests only.
@@ -73,12 +73,10 @@ std::optional<DataParallel::Plant> DataParallel::planted(int rank) {
 
 void DataParallel::flip_planted(std::int64_t steps) {
   if (!plant_ || steps < plant_->step) return;
-  for (const nn::Bucket& bucket : executor_.buckets()) {
-    float* at = bucket.parameters;
-    for (std::size_t m = 0; m < bucket.members.size(); at += bucket.counts[m], ++m)
-      if (graph_.parameters()[static_cast<std::size_t>(bucket.members[m])].name == plant_->tensor)
-        *at = std::bit_cast<float>(std::bit_cast<std::uint32_t>(*at) ^ (1U << 16));
-  }
+  for_each_tensor(executor_.buckets(), Held::parameters, [&](int tensor, std::span<float> values) {
+    if (graph_.parameters()[static_cast<std::size_t>(tensor)].name == plant_->tensor)
+      values[0] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(values[0]) ^ (1U << 16));
+  });
   plant_.reset();
 }
 
@@ -125,21 +123,18 @@ Check DataParallel::check_replicas(std::int64_t steps) {
 // Of every tensor: Σ ± gradient with the same random signs on all ranks; then Σ gradient².
 std::vector<double> DataParallel::projections(bool with_squares) const {
   std::vector<double> signed_sums, squares;
-  for (const nn::Bucket& bucket : executor_.buckets()) {
-    const float* at = bucket.gradients;
-    for (std::size_t m = 0; m < bucket.members.size(); ++m) {
-      const std::uint64_t key =
-          stream_key(context_.seed, sign_stream + static_cast<std::uint64_t>(bucket.members[m]));
-      double sum = 0, square = 0;
-      for (std::int64_t i = 0; i < bucket.counts[m]; ++i, ++at) {
-        const double value = *at;
-        sum += sign_at(key, static_cast<std::uint64_t>(i)) * value;
-        square += value * value;
-      }
-      signed_sums.push_back(sum);
-      squares.push_back(square);
+  for_each_tensor(executor_.buckets(), Held::gradients, [&](int tensor, std::span<const float> values) {
+    const std::uint64_t key =
+        stream_key(context_.seed, sign_stream + static_cast<std::uint64_t>(tensor));
+    double sum = 0, square = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double value = values[i];
+      sum += sign_at(key, i) * value;
+      square += value * value;
     }
-  }
+    signed_sums.push_back(sum);
+    squares.push_back(square);
+  });
   if (with_squares) signed_sums.insert(signed_sums.end(), squares.begin(), squares.end());
   return signed_sums;
 }

@@ -3,42 +3,21 @@
 #pragma once
 
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "comm/agreement.hpp"
 #include "comm/communicator.hpp"
 #include "nn/executor.hpp"
 #include "nn/gradient_reducer.hpp"
 #include "workloads/contract.hpp"
 #include "workloads/train/replicas_mpi.hpp"
+#include "workloads/train/together_mpi.hpp"
 
 namespace dlscale {
 
 /// Why this launch can't do what `overlap` asks for, or empty.
 std::string overlap_unavailable(const Params& params);
-
-/// Does `action` on every rank and throws FailedTogether on all if it threw on any. The action must not
-/// wait for other ranks.
-/// @note Collective over comm.
-template <class Action>
-void together(const Communicator& comm, Action&& action) {
-  std::string failure;
-  try {
-    action();
-  } catch (const std::bad_alloc&) {
-    failure = "out of memory";
-  } catch (const std::exception& e) {
-    failure = e.what();
-  }
-  const Agreement all = agree(comm, failure.empty(), failure);
-  if (all.ok) return;
-  if (!failure.empty()) throw FailedTogether(ExitCode::case_failed, failure);
-  throw FailedTogether(ExitCode::case_failed, "participant " + std::to_string(all.rank) +
-                                                  " of the case failed: " + all.message);
-}
 
 class DataParallel {
  public:

@@ -32,8 +32,8 @@ std::vector<Piece> pieces_of(const nn::Bucket& bucket) {
 /// What all of them share: who takes part, what is where, and when it happened.
 class MpiReducer : public nn::GradientReducer {
  public:
-  MpiReducer(const Communicator& comm, std::span<const nn::Bucket> buckets)
-      : comm_(comm.duplicate()), times_(buckets.size()) {
+  MpiReducer(Communicator own, std::span<const nn::Bucket> buckets)
+      : comm_(std::move(own)), times_(buckets.size()) {
     for (const nn::Bucket& bucket : buckets) pieces_.push_back(pieces_of(bucket));
   }
   int replicas() const override { return comm_.size(); }
@@ -123,8 +123,8 @@ class BetweenLayers final : public MpiReducer {
 
 class OwnThread final : public MpiReducer {
  public:
-  OwnThread(const Communicator& comm, std::span<const nn::Bucket> buckets)
-      : MpiReducer(comm, buckets), thread_([this] { serve(); }) {}
+  OwnThread(Communicator own, std::span<const nn::Bucket> buckets)
+      : MpiReducer(std::move(own), buckets), thread_([this] { serve(); }) {}
   ~OwnThread() override {
     {
       const std::lock_guard lock(mutex_);
@@ -192,15 +192,15 @@ bool mpi_thread_multiple() {
   return level >= MPI_THREAD_MULTIPLE;
 }
 
-std::unique_ptr<nn::GradientReducer> make_mpi_reducer(const Communicator& comm,
+std::unique_ptr<nn::GradientReducer> make_mpi_reducer(Communicator own,
                                                       std::span<const nn::Bucket> buckets,
                                                       Overlap overlap) {
-  if (overlap == Overlap::none) return std::make_unique<AfterBackward>(comm, buckets);
-  if (overlap == Overlap::test) return std::make_unique<BetweenLayers>(comm, buckets);
+  if (overlap == Overlap::none) return std::make_unique<AfterBackward>(std::move(own), buckets);
+  if (overlap == Overlap::test) return std::make_unique<BetweenLayers>(std::move(own), buckets);
   if (!mpi_thread_multiple())
     throw Error(ExitCode::case_failed, "overlap = thread can't be used on this rank",
                 "its MPI was not started with MPI_THREAD_MULTIPLE", "use overlap = test");
-  return std::make_unique<OwnThread>(comm, buckets);
+  return std::make_unique<OwnThread>(std::move(own), buckets);
 }
 
 }  // namespace dlscale

@@ -20,9 +20,9 @@ enum class Overlap {
 /// Of the key `overlap`.
 Overlap overlap_of(std::string_view text);
 
-/// `buckets` must outlive it. Throws Error(case_failed) where MPI does not allow the thread.
-/// @note Collective over comm, which is duplicated. Without communication of its own until start().
-std::unique_ptr<nn::GradientReducer> make_mpi_reducer(const Communicator& comm,
+/// `own` is its alone; `buckets` must outlive it. Throws Error(case_failed) where MPI does not allow the
+/// thread. Local: no communication until start().
+std::unique_ptr<nn::GradientReducer> make_mpi_reducer(Communicator own,
                                                       std::span<const nn::Bucket> buckets,
                                                       Overlap overlap);
 

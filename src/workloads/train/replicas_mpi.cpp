@@ -2,6 +2,7 @@
 #include "workloads/train/replicas_mpi.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include "base/error.hpp"
 #include "device/random.hpp"
 #include "nn/tensor_hash.hpp"
+#include "workloads/train/together_mpi.hpp"
 
 namespace dlscale {
 namespace {
@@ -45,18 +47,6 @@ int odd_one_out(std::span<const std::uint64_t> values) {
     if (times[value] > times[usual]) usual = value;
   const auto odd = std::find_if(values.begin(), values.end(), [&](auto v) { return v != usual; });
   return odd == values.end() ? -1 : static_cast<int>(odd - values.begin());
-}
-
-template <class Visit>
-void for_each_tensor(std::span<const nn::Bucket> buckets, Held held, Visit&& visit) {
-  for (const nn::Bucket& bucket : buckets) {
-    const float* at = held == Held::parameters ? bucket.parameters : bucket.gradients;
-    for (std::size_t m = 0; m < bucket.members.size(); ++m) {
-      const auto count = static_cast<std::size_t>(bucket.counts[m]);
-      visit(bucket.members[m], std::span<const float>(at, count));
-      at += count;
-    }
-  }
 }
 
 std::uint64_t hash_text(const std::string& text) {
@@ -133,11 +123,15 @@ void demand_same_network(const Communicator& comm, const nn::Graph& graph, nn::E
   };
   if (const auto difference = first_difference(comm, facts))
     refuse(*difference, "name, shape or number of parameters", "start the same program on all ranks");
-  number_values(graph, executor);
+  std::vector<std::uint64_t> places;
+  together(comm, [&] {
+    number_values(graph, executor);
+    places = hash_tensors(executor.buckets(), Held::parameters);
+  });
   names.clear();
   for (const int p : bucket_tensors(executor.buckets()))
     names.push_back(graph.parameters()[static_cast<std::size_t>(p)].name);
-  if (const auto difference = first_difference(comm, hash_tensors(executor.buckets(), Held::parameters)))
+  if (const auto difference = first_difference(comm, places))
     refuse(*difference, "its library lays it out otherwise, as on another kind of processor",
            "use nodes of one kind");
   std::vector<std::uint64_t> counts;
@@ -150,19 +144,22 @@ void demand_same_network(const Communicator& comm, const nn::Graph& graph, nn::E
 
 void broadcast_network(const Communicator& comm, const nn::Graph& graph, nn::Executor& executor) {
   for (std::size_t p = 0; p < graph.parameters().size(); ++p) {
-    std::vector<float> values(static_cast<std::size_t>(graph.parameters()[p].count()));
-    executor.read_parameter(static_cast<int>(p), values);
+    std::vector<float> values;
+    together(comm, [&] {
+      values.resize(static_cast<std::size_t>(graph.parameters()[p].count()));
+      executor.read_parameter(static_cast<int>(p), values);
+    });
     broadcast_floats(comm, values);
-    executor.write_parameter(static_cast<int>(p), values);
+    together(comm, [&] { executor.write_parameter(static_cast<int>(p), values); });
   }
   for (std::size_t id = 0; id < graph.layers().size(); ++id) {
     if (graph.layers()[id].op != nn::Op::batch_norm) continue;
     const auto channels = static_cast<std::size_t>(graph.layers()[id].out.channels);
     std::vector<float> mean(channels), variance(channels);
-    executor.read_statistics(static_cast<int>(id), mean, variance);
+    together(comm, [&] { executor.read_statistics(static_cast<int>(id), mean, variance); });
     broadcast_floats(comm, mean);
     broadcast_floats(comm, variance);
-    executor.write_statistics(static_cast<int>(id), mean, variance);
+    together(comm, [&] { executor.write_statistics(static_cast<int>(id), mean, variance); });
   }
 }
 

@@ -28,6 +28,15 @@ std::optional<Difference> first_difference(const Communicator& comm,
 /// Tensors of a network in the order of its buckets.
 std::vector<int> bucket_tensors(std::span<const nn::Bucket> buckets);
 enum class Held { parameters, gradients };
+/// Calls visit(tensor, its values, padding included) in that order.
+template <class Visit>
+void for_each_tensor(std::span<const nn::Bucket> buckets, Held held, Visit&& visit) {
+  for (const nn::Bucket& bucket : buckets) {
+    float* at = held == Held::parameters ? bucket.parameters : bucket.gradients;
+    for (std::size_t m = 0; m < bucket.members.size(); at += bucket.counts[m], ++m)
+      visit(bucket.members[m], std::span(at, static_cast<std::size_t>(bucket.counts[m])));
+  }
+}
 /// One hash for each of bucket_tensors().
 std::vector<std::uint64_t> hash_tensors(std::span<const nn::Bucket> buckets, Held held);
 

@@ -16,10 +16,6 @@ constexpr std::int64_t set_pixels = 28;       // of the published and the synthe
 constexpr std::int64_t most_set_pixels = 64;  // inputs beyond are mostly border: random images instead
 constexpr double set_bytes_per_image = 28 * 28 + 1;
 
-nn::Shape input_of(const Params& params) {
-  return network_graph(params).shape(0);
-}
-
 Params example(const char* model, std::int64_t image, std::int64_t batch, const char* dtype,
                const char* optimizer, const char* data) {
   Params p;
@@ -99,12 +95,11 @@ std::vector<Key> train_keys() {
 
 TrainData train_data(const Params& params) {
   TrainData data{params.text("data"), params.integer("train_images"), params.integer("test_images")};
-  const nn::Shape input = input_of(params);
-  if (data.source == "auto")
-    data.source = input.height >= set_pixels && input.height <= most_set_pixels &&
-                          network_graph(params).classes() == 10
-                      ? "synthetic"
-                      : "random";
+  if (data.source != "auto") return data;
+  const nn::Graph graph = network_graph(params);
+  const std::int64_t height = graph.shape(0).height;
+  data.source = height >= set_pixels && height <= most_set_pixels && graph.classes() == 10 ? "synthetic"
+                                                                                           : "random";
   return data;
 }
 
@@ -146,7 +141,8 @@ std::string train_validate(const Params& params) {
   if (std::string problem = network_problem(params); !problem.empty()) return problem;
   if (std::string problem = parallel_problem(params); !problem.empty()) return problem;
   const TrainData data = train_data(params);
-  const nn::Shape input = input_of(params);
+  const nn::Graph graph = network_graph(params);
+  const nn::Shape& input = graph.shape(0);
   if (!train_is_parallel(params) && params.integer("batch") > data.train_images)
     return sentence(fmt::format("batch = {} is more than train_images = {}", params.integer("batch"),
                                 data.train_images),
@@ -155,10 +151,9 @@ std::string train_validate(const Params& params) {
     return sentence(
         fmt::format("image = {} is smaller than the data's {} pixels", input.height, set_pixels),
         "they would be cut", "choose a larger image or data = random");
-  if (data.source != "random" && network_graph(params).classes() < 10)
-    return sentence(
-        fmt::format("classes = {} is less than the data's 10", network_graph(params).classes()), "",
-        "leave classes out");
+  if (data.source != "random" && graph.classes() < 10)
+    return sentence(fmt::format("classes = {} is less than the data's 10", graph.classes()), "",
+                    "leave classes out");
   if (data.source == "synthetic" && (data.train_images > 10'000'000 || data.test_images > 10'000'000))
     return sentence("train_images or test_images is too large", "a synthetic set is kept in memory",
                     "ask for at most 10 million images");

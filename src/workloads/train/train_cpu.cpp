@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -22,15 +23,9 @@ double process_cpu_s() {
   return static_cast<double>(cpu.tv_sec) + 1e-9 * static_cast<double>(cpu.tv_nsec);
 }
 
-double ratio(const Check& check) {
-  if (check.error == 0) return 0;
-  const double size = check.error / check.tolerance;
-  return std::isnan(size) ? HUGE_VAL : size;
-}
-
 // The one that is nearer to failing, or has failed more; the first of equals.
 const Check& worse(const Check& a, const Check& b) {
-  return ratio(b) > ratio(a) ? b : a;
+  return b.ratio() > a.ratio() ? b : a;
 }
 
 int participants_of(const WorkContext& context) {
@@ -71,11 +66,13 @@ class TrainCpu final : public Workload {
   void before_sample() override {
     sample_begin_ns_ = 0;
     if (communicates_) parallel_->before_sample(trainer_->steps());
+    tell_failure();
   }
 
   void run() override {
     if (sample_begin_ns_ == 0) sample_begin_ns_ = now_ns();
-    if (!communicates_) return step();
+    if (!whole_) return step();
+    if (!communicates_) return step_apart();
     try {
       step();
     } catch (const nn::TrainingFailed& failure) {
@@ -84,11 +81,12 @@ class TrainCpu final : public Workload {
   }
 
   void end_block(std::int32_t block) override {
+    tell_failure();
     if (!params_.boolean("whole_epochs") || block < 0) return;
     const double train_s = seconds_since(begin_ns_), stall_s = loader_->take_stall_s();
     const std::int64_t begin = now_ns();
     nn::Evaluation test;
-    const auto evaluate = [&] { test = trainer_->evaluate(*test_loader_, train_test_batch(params_)); };
+    const auto evaluate = [&] { test = trainer_->evaluate(*test_loader_); };
     if (whole_)
       together(*context_.participants, evaluate);
     else
@@ -130,7 +128,6 @@ class TrainCpu final : public Workload {
 
   std::string results() const override {
     nlohmann::json facts = nlohmann::json::parse(executor_->facts());
-    const TrainData data = train_data(params_);
     facts["data"] = dataset_ ? dataset_->name : "random";
     facts["synthetic"] = !dataset_ || dataset_->synthetic;
     if (dataset_) facts["data_origin"] = dataset_->origin;
@@ -156,7 +153,8 @@ class TrainCpu final : public Workload {
     if (whole_) options.replica = static_cast<std::uint64_t>(context_.participants->rank());
     executor_ = nn::make_cpu_executor(graph_, options);
     trainer_.emplace(graph_, *executor_, *loader_, network_batch(params_));
-    executor_->initialise();
+    if (test_loader_) trainer_->prepare_evaluation(*test_loader_, train_test_batch(params_));
+    if (!communicates_) executor_->initialise();  // else by DataParallel::join()
     load_time_s_ = seconds_since(begin);
     executor_->time_layers(params_.boolean("layers"));
     trainer_->start_epoch(0);
@@ -177,6 +175,23 @@ class TrainCpu final : public Workload {
     if (trainer_->step()) return;
     trainer_->start_epoch(++restarts_);
     trainer_->step();
+  }
+
+  // Without communication one rank's training may fail by itself, while no other waits for it here: it
+  // makes no more steps, and all learn of it where they meet.
+  void step_apart() {
+    if (failure_) return;
+    try {
+      step();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  void tell_failure() {
+    if (!whole_ || communicates_) return;
+    together(*context_.participants, [&] {
+      if (failure_) std::rethrow_exception(failure_);
+    });
   }
 
   Check check_target() const {
@@ -211,6 +226,7 @@ class TrainCpu final : public Workload {
   std::unique_ptr<nn::Executor> executor_;
   std::optional<DataParallel> parallel_;
   std::optional<nn::Trainer> trainer_;
+  std::exception_ptr failure_;  ///< of a step of this rank alone
   std::vector<double> epoch_;
   std::int64_t begin_ns_ = 0, restarts_ = 0, epochs_ = 0, sample_begin_ns_ = 0;
   double cpu_begin_s_ = 0, accuracy_ = std::nan(""), load_time_s_ = 0;
@@ -231,7 +247,7 @@ Entry train_cpu_entry() {
   entry.epochs = train_epochs();
   entry.examples = train_examples;
   entry.validate = train_validate;
-  entry.distributes = train_is_parallel;
+  entry.distributed = train_is_parallel;
   entry.single = train_is_parallel;  // what happens in a step is seen step by step
   entry.unsuited = train_unsuited;
   entry.buckets = train_buckets;

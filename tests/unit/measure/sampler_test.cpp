@@ -3,8 +3,10 @@
 // keeps every value.
 #include "measure/sampler.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <vector>
 
 #include "dlscale_catch.hpp"
 #include "measure/batch_bytes.hpp"
@@ -189,4 +191,28 @@ TEST_CASE("what the ranks packed is unpacked by sample and participant") {
   REQUIRE(out.failures.size() == 1);
   CHECK(out.failures[0].rank == 2);
   CHECK(out.failures[0].message == std::string(failure_bytes - 1, 'x'));
+}
+
+TEST_CASE("what is done before a sample is in none of its probes") {
+  // Touches fresh pages before every sample.
+  class Refilling final : public Workload {
+   public:
+    void prepare() override {}
+    void before_sample() override {
+      std::vector<char> fresh(std::size_t{32} << 20);
+      for (std::size_t i = 0; i < fresh.size(); i += 4096) fresh[i] = 1;
+    }
+    void run() override {}
+    Check verify() override { return {}; }
+  };
+  Probes probes;
+  const auto& list = probes.list();
+  const auto faults = std::find_if(list.begin(), list.end(),
+                                   [](const Probe& probe) { return probe.name == "page_faults"; });
+  REQUIRE(faults != list.end());
+  Refilling workload;
+  const OwnSamples own = take_samples(workload, batch_of(3, 1, 0), sampling_of(probes), probes);
+  const auto column = static_cast<std::size_t>(faults - list.begin());
+  // 8192 small pages, or 16 huge ones; run() itself needs none.
+  for (std::size_t i = 0; i < 3; ++i) CHECK(own.probes[i * list.size() + column] < 10);
 }

@@ -112,6 +112,18 @@ TEST_CASE("clocks: offsets are taken out of the skew, twice their error counts a
   CHECK(shifted(0, false).controller.start_skew_s() > 0.4);
 }
 
+TEST_CASE("a case of one execution per sample keeps it, whatever the skew") {
+  SkewedPlay play(500e-6, 1e-3);
+  ControllerSettings s = settings_with(3, 3);
+  s.distributed = s.single = true;
+  play.controller = CaseController(s);
+  play.until_finished();
+  CHECK(play.controller.state().repeats == 1);
+  SkewedPlay free(500e-6, 1e-3);
+  free.until_finished();
+  CHECK(free.controller.state().repeats > 1);
+}
+
 TEST_CASE("blocks that are whole units keep one execution per sample, whatever the skew") {
   SkewedPlay play(500e-6, 1e-3);
   ControllerSettings s = settings_with(3, 3);

@@ -29,16 +29,7 @@ Values kinkless(std::int64_t count, std::uint64_t stream) {
 
 ReferenceLayer reference_of(const Graph& graph, int id, std::int64_t batch) {
   const Layer& layer = graph.layer(id);
-  ReferenceLayer l{.layer = layer,
-                   .batch = batch,
-                   .inputs = {},
-                   .parameters = {},
-                   .mask = {},
-                   .labels = {},
-                   .mean = {},
-                   .variance = {},
-                   .input_gradients = {},
-                   .parameter_gradients = {}};
+  ReferenceLayer l{.layer = layer, .batch = batch};
   for (const int from : layer.inputs)
     l.inputs.push_back(kinkless(batch * graph.shape(from).count(), 10 + l.inputs.size()));
   for (const int p : layer.parameters)

@@ -81,7 +81,7 @@ Entry big() {
 
 Entry spread() {
   Entry entry = entry_of("spread", {{"work", 1e9, "FLOP over all ranks", 0, 1e30, {}}});
-  entry.distributed = true;
+  entry.distributed = [](const Params&) { return true; };
   entry.cost = [](const Params& p, int ranks, int) {
     return Cost{p.number("work"), 0, p.number("work") / 1000, 1e9 / ranks};
   };

@@ -226,5 +226,6 @@ TEST_CASE("the work of a distributed case is shared by its ranks") {
   Example run(4);
   const Case& c = run.add("pdgemm", "f64", 8e9, {1.0, 1.0, 1.0, 1.0});
   CHECK(work_per_rank(c) == 2e9);
+  CHECK(flops_per_rank(c) == 2e9);  // what min_flops asks for
   CHECK(rank_rate(c, run.outcomes[0], 2) == Approx(2e9));
 }

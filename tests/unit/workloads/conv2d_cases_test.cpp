@@ -38,6 +38,11 @@ TEST_CASE("what makes no sense is refused by a sentence that names the key") {
              "groups=4 does not divide filters=6"));
   CHECK(says({{"kernel_h", std::int64_t{59}}}, "kernel_h=59"));
   CHECK(says({{"kernel_w", std::int64_t{59}}, {"pad_left", std::int64_t{1}}}, "kernel_w=59"));
+  CHECK(says({{"stride_h", std::int64_t{59}}}, "stride_h=59 is larger than the padded input"));
+  CHECK(says({{"stride_w", std::int64_t{2147483647}}, {"pad_left", std::int64_t{7}}},
+             "stride_w=2147483647"));
+  CHECK(conv2d_validate(params_of({{"stride_h", std::int64_t{58}}, {"stride_w", std::int64_t{58}}}))
+            .empty());
   CHECK(says({{"batch", std::int64_t{2147483647}}, {"height", std::int64_t{2147483647}}},
              "the case is too large"));
   for (const Params& example : conv2d_examples()) CHECK(conv2d_validate(example).empty());

@@ -177,6 +177,9 @@ TEST_CASE("the library computes the definition, also with groups, uneven strides
       largest = std::max(largest, std::fabs(expected[i]));
     }
     CAPTURE(conv.results(), worst, largest);
+    // 168 u. Some 400 products at most, whose partial sums are about as large as the largest result:
+    // with random signs they round by √400 u of it together, up to six times more by Winograd's
+    // algorithm.
     CHECK(worst <= 1e-5 * (1 + largest));
   }
 }
