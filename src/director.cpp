@@ -33,6 +33,7 @@ Director::Director(Stage stage) : s_(std::move(stage)) {
     o.status = c.status;
     o.message = c.message;
     outcomes_.push_back(std::move(o));
+    tallies_.emplace_back();
   }
 }
 
@@ -84,10 +85,11 @@ bool Director::prepare(int id) {
   const Case& c = plan_case(id);
   s_.ending.current_case(s_.first_case_id + id);
   s_.progress.phase(fmt::format("preparing {}", c.name()));
+  outcome(id).ranks = s_.worker.crews().of(c).columns;
+  tally(id) = Tally(c, outcome(id).ranks);
   record_clocks(id, -1);
   command(Action::prepare, id);
   const Agreement agreed = s_.worker.prepare(c);
-  outcome(id).ranks = s_.worker.crews().of(c).columns;
   if (!agreed.ok) {
     command(Action::release, id);
     s_.worker.release(c);
@@ -108,6 +110,7 @@ void Director::measure(int id) {
   command(Action::batch, id, batch);
   const BatchSamples samples = s_.worker.batch(c, batch);
   controller(id).observe(samples);
+  tally(id).observe(samples);
   s_.file.append(s_.first_case_id + id, sample_rows(samples));
   update_row(id);
   s_.file.flush();
@@ -162,6 +165,8 @@ void Director::finish(int id) {
   o.stop_reason = k.stop_reason();
   o.seconds = k.reported();
   o.steady = k.steady();
+  o.batched = k.state().repeats > 1;
+  o.means = tally(id).means();
   for (const auto& blocks : k.state().block_medians) {
     const Interval own = block_interval(blocks, k.settings().confidence);
     o.rank_seconds.push_back(own.median);
@@ -260,6 +265,7 @@ void Director::record_clocks(int id, int block) {
     clocks.push_back({rows.at(static_cast<std::size_t>(node)).offset_ns,
                       rows.at(static_cast<std::size_t>(node)).error_ns});
   }
+  tally(id).set_clocks(clocks);
   controller(id).set_clocks(std::move(clocks));
 }
 

@@ -73,6 +73,7 @@ class Director {
   void update_row(int id);
   void judge_requirements(int id);
   CaseController& controller(int id) { return controllers_[static_cast<std::size_t>(id)]; }
+  Tally& tally(int id) { return tallies_[static_cast<std::size_t>(id)]; }
   CaseOutcome& outcome(int id) { return outcomes_[static_cast<std::size_t>(id)]; }
   CaseRow& row(int id) { return rows_[static_cast<std::size_t>(id)]; }
   bool failed(int id) const {
@@ -84,6 +85,7 @@ class Director {
   Stage s_;
   std::vector<CaseController> controllers_;
   std::vector<CaseOutcome> outcomes_;
+  std::vector<Tally> tallies_;
   std::vector<CaseRow> rows_;
   int done_ = 0;
 };

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Scaling curves: time, speed-up and efficiency over the number of ranks, against a named baseline.
 
-With w the useful work of a repetition over all participants, b the smallest p that completed:
+With w the useful work of a repetition over all participants, b the smallest p that completed (a full node, where the
+curve goes beyond one and has it):
 
     g = T_b · (w_p / w_b) · (b / p)      E = g / T_p      speed-up = (w_p / T_p) / (w_b / T_b)
 
@@ -69,11 +70,12 @@ class Curve:
     unit: str  # of the work per second
     points: List[Point]
     crowded: bool = False  # ranks fight for processors
+    base_index: int = 0  # of points
     notes: List[str] = field(default_factory=list)
 
     @property
     def base(self) -> Point:
-        return self.points[0]
+        return self.points[self.base_index]
 
     @property
     def last(self) -> Point:
@@ -85,6 +87,8 @@ class Curve:
         """The baseline with its absolute value."""
         base = self.base
         rate = quantity(base.rate, self.unit, 4)
+        if self.last.nodes > 1 and base.nodes == 1 and base.p > 1:
+            rate = f"a full node, {rate}"
         return f"{plural(base.p, 'rank')} (case {base.case}, {rate}, {quantity(base.time.median, 's')})"
 
 
@@ -181,8 +185,22 @@ def _curve(run: Run, members: List[pd.Series], stats: Dict[int, CaseStats]) -> O
         points,
         notes=notes,
     )
+    _choose_base(run, curve)
     _judge(run, curve, stats)
     return curve
+
+
+def _choose_base(run: Run, curve: Curve) -> None:
+    """The fewest ranks; where the curve goes beyond a node and has a point of one full node, that: what its ranks share
+    (power, memory, cache), a rank alone has for itself."""
+    if max(point.nodes for point in curve.points) < 2:
+        return
+    hosts = run.hosts(curve.launch)
+    for index, point in enumerate(curve.points):
+        host = hosts.get(int(run.samples(point.case).ranks[0]))
+        if point.nodes == 1 and point.p == int((hosts == host).sum()):
+            curve.base_index = index
+            return
 
 
 def _scaling(points: List[Point]) -> str:

@@ -132,8 +132,8 @@ def read_ledgers(
     base = read_bars(run, run.case(curve.base.case))
     if base is None:
         return [], [f"{curve.name}: no sample of the baseline has all its ranks"]
-    for point in curve.points[1:]:
-        if point.again or point.why or point.p == curve.base.p:
+    for point in curve.points:
+        if point.again or point.why or point.p <= curve.base.p:
             continue
         try:
             found.append(read_ledger(run, stats, point, curve.base, base, labels))

@@ -60,7 +60,7 @@ def curve_figure(curve: Curve) -> str:
 
 
 def _efficiency_panel(drawing: Svg, curve: Curve, known: List[Point]) -> None:
-    x = Scale(curve.base.p / 1.15, max(point.p for point in known) * 1.15, *PANELS[1], log=True)
+    x = Scale(min(point.p for point in known) / 1.15, max(point.p for point in known) * 1.15, *PANELS[1], log=True)
     values = [end for point in known for end in _ends(point.efficiency)]
     values += [end for point in known for end in _ends(point.independent)]
     low = min(0.8, *values) - 0.03

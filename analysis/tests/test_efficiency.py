@@ -61,6 +61,18 @@ def test_weak_scaling(tmp_path):
     assert curve.name == "train topflight-cnn f32 weak" and "case 0" in curve.base_text
 
 
+def test_over_several_nodes_a_full_node_is_the_baseline(tmp_path):
+    """1, 2 and 4 ranks on two hosts of two: the point of two ranks is one node."""
+    path = write_new(tmp_path, hosts=2, ranks_per_host=2, threads=1, cases=steps())
+    (curve,) = found(path)
+    assert curve.base.p == 2 and curve.base.efficiency.median == 1
+    assert "a full node" in curve.base_text
+    assert curve.last.efficiency.median == pytest.approx(1, rel=1e-6)
+    assert curve.points[0].efficiency.median == pytest.approx(21.5 / 20, rel=1e-6)
+    (single,) = found(write(tmp_path, steps()))
+    assert single.base.p == 1
+
+
 def test_strong_scaling_counts_the_work_of_all_ranks(tmp_path):
     cases = [pdgemm_case(p, 0.4 / p, 0.01 * (p > 1), [0.0] * 4) for p in (1, 2, 4)]
     (curve,) = found(write(tmp_path, cases))

@@ -33,4 +33,7 @@ class MpiMeter {
   bool was_on_;
 };
 
+/// For tests only: from now on metered calls of this process take so much longer; 0 = as they are.
+void plant_mpi_delay(std::int64_t ns) noexcept;
+
 }  // namespace dlscale

@@ -55,6 +55,29 @@ std::optional<OrderRanks> order_ranks(std::size_t n, double confidence) {
   return best;
 }
 
+Interval mover_ratio(const Interval& a, const Interval& b) {
+  Interval ratio;
+  if (!(a.median > 0 && b.median > 0 && a.low > 0 && b.low > 0)) return ratio;
+  ratio.median = a.median / b.median;
+  ratio.blocks = std::min(a.blocks, b.blocks);
+  ratio.valid = a.valid && b.valid;
+  ratio.low = a.low / b.high;
+  ratio.high = a.high / b.low;
+  if (!ratio.valid) return ratio;
+  const double down = std::hypot(std::log(a.median / a.low), std::log(b.high / b.median));
+  const double up = std::hypot(std::log(a.high / a.median), std::log(b.median / b.low));
+  ratio.low = ratio.median * std::exp(-down);
+  ratio.high = ratio.median * std::exp(up);
+  return ratio;
+}
+
+Interval scaled(Interval value, double factor) {
+  value.median *= factor;
+  value.low *= factor;
+  value.high *= factor;
+  return value;
+}
+
 Interval block_interval(std::span<const double> block_medians, double confidence) {
   Interval result;
   result.blocks = block_medians.size();

@@ -42,6 +42,14 @@ struct Interval {
   }
 };
 
+/// a / b of two positive medians; an interval if both have one: MOVER (Donner, Zou 2012, doi
+/// 10.1177/0962280210383082) on logarithms, so that those of a / b and b / a are reciprocal. Without:
+/// the smallest and largest ratio of blocks.
+Interval mover_ratio(const Interval& a, const Interval& b);
+
+/// Times a positive number that is known exactly.
+Interval scaled(Interval value, double factor);
+
 /// From block medians: [min, max] of six to eight (97 % for six), order statistics for more.
 Interval block_interval(std::span<const double> block_medians, double confidence);
 

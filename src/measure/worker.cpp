@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "measure/batch_bytes.hpp"
+#include "measure/planted_loss.hpp"
 #include "measure/statistics.hpp"
 #include "measure/test_fault.hpp"
 
@@ -76,6 +77,7 @@ Agreement Worker::prepare(const Case& c) {
       peak_of_ = c.id;
       peak_.begin();
       workload = with_test_fault(entry->make(context), context.rank, c.id);
+      workload = with_planted_loss(std::move(workload), context.rank, c.role);
     });
     // Ranks that work on one problem may wait for each other in prepare(): all of them come, or none.
     const bool all_made = entry == nullptr || !entry->is_distributed(c.params) ||

@@ -16,6 +16,7 @@ constexpr double warmup_repetitions = 2;
 constexpr double roof_share_s = 2, roof_share = 0.05;
 constexpr double all_roofs_share = 0.25;                       // many roofs must not eat the run
 constexpr double unlimited_case_s = 60, unlimited_factor = 3;  // without a time budget
+constexpr double least_share = 0.25;   // of an equal share: what even the cheapest case may use
 constexpr double prepare_share = 0.5;  // preparing is planned to take at most half
 
 bool runs(const Case& c) {
@@ -96,6 +97,10 @@ void split_budget(Plan& plan, Machine& machine) {
   for (const Case* c : fixed) rest -= c->budget_s;
   for (Case* c : asked) c->budget_s = needed_s(*c, machine);
   if (rest > 0) share_rest(asked, rest, machine);
+  // Predicted microseconds are no reason to measure a case for microseconds only: predictions err.
+  const double least =
+      least_share * budget / static_cast<double>(std::max<std::size_t>(1, asked.size()));
+  for (Case* c : asked) c->budget_s = std::max(c->budget_s, std::min(least, most_s(*c, machine)));
   if (plan.predicted_s > plan.budget_s)
     plan.warnings.push_back(fmt::format(
         "the cases need {} by prediction, the time budget is {} (warm-up, {} blocks and preparing of "

@@ -22,9 +22,9 @@ constexpr std::array<GeneralKey, 12> general = {{
     {"occupancy", "alone, together or a number",
      "who works at the same time: one rank per node (by turns, one per NUMA domain), all, or so many "
      "per node"},
-    {"ranks", "integer from 0, sweep or nodes",
+    {"ranks", "integer from 0, sweep, ends or nodes",
      "of distributed cases: so many ranks work on the problem, the others sleep; 0 = all; sweep = "
-     "1, 2, 4 … and all; nodes = as many as nodes"},
+     "1, 2, 4 … a full node and all; ends = 1, a full node and all; nodes = as many as nodes"},
     {"placement", "packed or spread",
      "of distributed cases with fewer ranks than there are: fill one node after the other, or take one "
      "rank of every node in turn"},

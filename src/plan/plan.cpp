@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "base/error.hpp"
@@ -16,29 +18,40 @@ namespace {
 
 constexpr std::int64_t most_cases = 20'000;  // a file and a summary of more serve nobody
 
-// ranks = "sweep" → 1, 2, 4 … and all of them; "nodes" → as many as there are nodes.
-CaseRequest with_ranks(CaseRequest request, int total, int nodes) {
+// The numbers of ranks that a word of the key `ranks` stands for, ascending; nullopt for any other
+// value.
+std::optional<std::set<std::int64_t>> ranks_of_word(const Scalar& value, const Layout& layout) {
+  const auto* word = std::get_if<std::string>(&value);
+  if (word == nullptr) return std::nullopt;
+  const auto total = static_cast<std::int64_t>(layout.ranks.size());
+  if (*word == "nodes") return std::set<std::int64_t>{layout.nodes()};
+  if (*word != "sweep" && *word != "ends") return std::nullopt;
+  std::set<std::int64_t> counts = {1, total};
+  if (*word == "sweep")
+    for (std::int64_t p = 2; p < total; p *= 2) counts.insert(p);
+  // The baseline where there are several nodes: one full node.
+  if (layout.nodes() > 1)
+    counts.insert(std::count_if(layout.ranks.begin(), layout.ranks.end(),
+                                [](const RankPlace& place) { return place.node == 0; }));
+  return counts;
+}
+
+CaseRequest with_ranks(CaseRequest request, const Layout& layout) {
   for (Setting& setting : request.settings) {
     if (setting.key != "ranks") continue;
     std::vector<Scalar> values;
     for (const Scalar& value : setting.values) {
-      if (value == Scalar(std::string("nodes"))) {
-        values.emplace_back(static_cast<std::int64_t>(nodes));
-        continue;
-      }
-      if (value != Scalar(std::string("sweep"))) {
+      if (const auto counts = ranks_of_word(value, layout))
+        values.insert(values.end(), counts->begin(), counts->end());
+      else
         values.push_back(value);
-        continue;
-      }
-      for (std::int64_t p = 1; p < total; p *= 2) values.emplace_back(p);
-      values.emplace_back(static_cast<std::int64_t>(total));
     }
     const bool zipped = std::any_of(request.zip.begin(), request.zip.end(), [](const auto& keys) {
       return std::find(keys.begin(), keys.end(), "ranks") != keys.end();
     });
     if (zipped && values.size() != setting.values.size())
-      refuse(setting.place, "ranks = \"sweep\" can't be zipped", "its length depends on the ranks",
-             "write the numbers");
+      refuse(setting.place, "ranks = \"sweep\" or \"ends\" can't be zipped",
+             "its length depends on the ranks", "write the numbers");
     setting.values = std::move(values);
   }
   return request;
@@ -52,8 +65,7 @@ std::vector<Case> expand_all(const Config& config, CaseMaker& maker, Machine& ma
     if (!entry)
       refuse(written.place, fmt::format("unknown workload '{}'", one_line(written.workload)), {},
              suggest(written.workload, names));
-    const CaseRequest request =
-        with_ranks(written, machine.participants(Team{}).ranks, machine.layout().nodes());
+    const CaseRequest request = with_ranks(written, machine.layout());
     const auto room = most_cases - static_cast<std::int64_t>(asked.size());
     for_each_combination(request, room, [&](std::span<const Given> given) {
       const Place& place = request.rows.empty() || given.empty() ? request.place : *given.front().place;

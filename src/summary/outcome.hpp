@@ -7,6 +7,7 @@
 
 #include "measure/statistics.hpp"
 #include "plan/plan.hpp"
+#include "summary/tally.hpp"
 
 namespace dlscale {
 
@@ -21,6 +22,8 @@ struct CaseOutcome {
       rank_low;         ///< [participant] lower end of its interval (its fastest block without one)
   int unconverged = 0;  ///< participants whose own interval is wider than asked
   bool steady = false;
+  bool batched = false;  ///< several repetitions per sample
+  CaseMeans means;
   bool check_passed = false;
   std::vector<std::string> missed;  ///< sentences, one per missed `require`
 };

@@ -9,6 +9,8 @@
 #include <map>
 
 #include "base/text.hpp"
+#include "summary/scale_lines.hpp"
+#include "summary/scaling.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
@@ -141,7 +143,8 @@ bool reportable(const RunSummary& run, const Case& c) {
 std::vector<const Case*> headline_cases(const RunSummary& run, std::string_view workload) {
   std::map<std::string, const Case*> best;
   for (const Case& c : run.plan.cases) {
-    if (c.workload != workload || !reportable(run, c)) continue;
+    // Ranks that work on one problem have lines of their own.
+    if (c.workload != workload || !c.placement.empty() || !reportable(run, c)) continue;
     const Case*& at = best[c.dtype];
     const auto rank = [](const Case& x) { return std::pair(x.occupancy == "together", x.cost.flops); };
     if (at == nullptr || rank(c) > rank(*at)) at = &c;
@@ -149,22 +152,6 @@ std::vector<const Case*> headline_cases(const RunSummary& run, std::string_view 
   std::vector<const Case*> list;
   for (const auto& [dtype, c] : best) list.push_back(c);
   return list;
-}
-
-// Together slower than alone, in points of the time: what sharing power, memory and cache costs.
-std::string losses(const RunSummary& run) {
-  std::vector<std::pair<double, std::string>> found;
-  for (const Case& c : run.plan.cases) {
-    const double ratio = sharing(c, run.plan.cases, run.outcomes);
-    if (ratio < 1)
-      found.emplace_back(1 - ratio, c.workload + (c.dtype.empty() ? "" : " " + c.dtype) + " " + c.label);
-  }
-  std::sort(found.rbegin(), found.rend());
-  std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(2, found.size()); ++i)
-    text += fmt::format("{}{}: {:.1f} points by sharing the node (together against alone)",
-                        i == 0 ? "" : " · ", trim(found[i].second), 100 * found[i].first);
-  return text;
 }
 
 std::string identifier(const std::string& text) {
@@ -254,7 +241,8 @@ std::string render_ten_lines(const RunSummary& run) {
       text +=
           wrapped(fmt::format("{} {}", workload, c->dtype),
                   images_line(run, *c) + (c->occupancy == "together" ? "" : ", ranks " + c->occupancy));
-  if (const std::string lost = losses(run); !lost.empty()) text += wrapped("losses", lost);
+  for (const auto& [label, line] : scale_lines(run)) text += wrapped(label, line);
+  if (const std::string lost = largest_losses(run); !lost.empty()) text += wrapped("losses", lost);
   const std::vector<std::string> slow = suspects(run);
   if (slow.empty() && run.layout.ranks.size() > 1) text += wrapped("look at", "no rank stands out");
   for (const std::string& line : slow) text += wrapped("look at", line);
@@ -282,6 +270,11 @@ std::string render_foms(const RunSummary& run) {
       text += fmt::format("FOM: {}_median = {:.6g} s\n", name, o.seconds.median);
     }
   }
+  for (const ScalingPoint& point : scaling_points(run.plan, run.layout, run.outcomes))
+    if (point.why.empty() && !run.oversubscribed)
+      text += fmt::format("FOM: {}_efficiency = {:.6g} 1\n",
+                          identifier(point.last->repro.empty() ? point.name : point.last->repro),
+                          point.efficiency.median);
   text += fmt::format("FOM: exit_code = {} 1\n", run.exit_code);
   return text;
 }

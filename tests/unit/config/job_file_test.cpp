@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -198,6 +199,26 @@ TEST_CASE("list files are read with their lines, and refused with them") {
   CHECK(missing.find("lists/x.csv'") != std::string::npos);
   CHECK(missing.find("No such file") != std::string::npos);
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("the built-in job has every case of scaling-quick") {
+  const Config quick = parse_job(quick_job_text(), "quick (built in)", ".");
+  CommandLine line;
+  line.job = "scaling-quick";
+  const Config scaling = load_config(line, DLSCALE_SOURCE_DIR "/jobs");
+  REQUIRE(scaling.cases.size() == 5);
+  const auto same = [](const CaseRequest& a, const CaseRequest& b) {
+    return a.workload == b.workload &&
+           std::equal(a.settings.begin(), a.settings.end(), b.settings.begin(), b.settings.end(),
+                      [](const Setting& x, const Setting& y) {
+                        return x.key == y.key && x.values == y.values;
+                      });
+  };
+  for (const CaseRequest& request : scaling.cases) {
+    INFO(request.workload);
+    CHECK(std::any_of(quick.cases.begin(), quick.cases.end(),
+                      [&](const CaseRequest& other) { return same(request, other); }));
+  }
 }
 
 TEST_CASE("the built-in job and the defaults are jobs") {

@@ -65,6 +65,26 @@ TEST_CASE("intervals from blocks") {
   CHECK(block_interval(List{2, 2, 2, 2, 2, 2}, 0.95).relative_half_width() == 0);
 }
 
+TEST_CASE("the interval of a ratio, and of its reciprocal") {
+  const Interval a{.median = 2, .low = 1.8, .high = 2.3, .valid = true, .blocks = 6};
+  const Interval b{.median = 4, .low = 3.9, .high = 4.4, .valid = true, .blocks = 8};
+  const Interval ratio = mover_ratio(a, b), back = mover_ratio(b, a);
+  CHECK(ratio.valid);
+  CHECK(ratio.blocks == 6);
+  CHECK(ratio.median == 0.5);
+  // ln 0.9 and ln 1.1: √(0.10536² + 0.09531²) = 0.14207
+  CHECK(ratio.low == Approx(0.5 * std::exp(-0.14207)).epsilon(1e-4));
+  CHECK(ratio.low > 1.8 / 4.4);  // both at their ends at once is less likely
+  CHECK(back.low == Approx(1 / ratio.high));
+  CHECK(back.high == Approx(1 / ratio.low));
+  Interval spread = a;
+  spread.valid = false;
+  CHECK_FALSE(mover_ratio(spread, b).valid);
+  CHECK(mover_ratio(spread, b).high == Approx(2.3 / 3.9));
+  CHECK(std::isnan(mover_ratio(Interval{}, b).median));
+  CHECK(scaled(ratio, 3).high == 3 * ratio.high);
+}
+
 TEST_CASE("warm-up: a trend is not steady, noise is") {
   CHECK_FALSE(is_steady(List{1, 1, 1, 1, 1}, 0.02));  // too few to judge
   CHECK(is_steady(List{1, 1, 1, 1, 1, 1}, 0.02));

@@ -184,6 +184,36 @@ TEST_CASE("the budget covers every case's need first, the rest is shared equally
   CHECK(plan.predicted_s == Approx(24).margin(0.01));
 }
 
+TEST_CASE("words for numbers of ranks") {
+  const auto counts = [](const char* word, const Layout& layout) {
+    std::vector<int> list;
+    const std::string job = std::string("[[case]]\nworkload = \"spread\"\nranks = ") + word + "\n";
+    for (const Case& c : asked_of(plan_of(job, layout))) list.push_back(c.ranks);
+    return list;
+  };
+  using List = std::vector<int>;
+  CHECK(counts("\"sweep\"", layout_of(1, 6, 1)) == List{1, 2, 4, 6});
+  CHECK(counts("\"sweep\"", layout_of(3, 6, 1)) == List{1, 2, 4, 6, 8, 16, 18});  // 6: a full node
+  CHECK(counts("\"ends\"", layout_of(1, 6, 1)) == List{1, 6});
+  CHECK(counts("\"ends\"", layout_of(3, 6, 1)) == List{1, 6, 18});
+  CHECK(counts("\"ends\"", layout_of(1, 1, 1)) == List{1});  // nothing twice
+  CHECK(counts("\"nodes\"", layout_of(3, 6, 1)) == List{3});
+  CHECK(counts("[2, \"ends\"]", layout_of(1, 6, 1)) == List{2, 1, 6});
+}
+
+TEST_CASE("a case predicted to cost nothing gets time all the same, however little there is") {
+  Layout layout = layout_of(1, 1, 1);
+  layout.ranks[0].cores = 1;
+  const auto plan = plan_of(
+      "run.time_budget = 10\n[[case]]\nworkload = \"big\"\nwork = 32e9\n[[case]]\nworkload = "
+      "\"big\"\nwork = 1e3\n",
+      layout);
+  const auto asked = asked_of(plan);
+  CHECK(asked[0].budget_s == Approx(16));  // more than there is
+  CHECK(asked[1].budget_s > 0.1 * 10);
+  CHECK(asked[1].budget_s < 0.25 * 10 / 2);
+}
+
 TEST_CASE("shares of roofs and noop stay small") {
   const auto plan = plan_of("run.time_budget = 10\n[[case]]\nworkload = \"gemm\"\nm = 64\n");
   double sum = 0;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "summary/scaling.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "workloads/contract.hpp"
+
+namespace dlscale {
+namespace {
+
+// Keys that say how ranks work together, not on what.
+const std::set<std::string_view> strategy = {"parallel",     "overlap", "communicate",
+                                             "bucket_bytes", "scaling", "check_replicas"};
+
+const CaseOutcome& of(const Case& c, const std::vector<CaseOutcome>& outcomes) {
+  return outcomes[static_cast<std::size_t>(c.id)];
+}
+
+bool usable(const Case& c, const std::vector<CaseOutcome>& outcomes) {
+  const CaseOutcome& o = of(c, outcomes);
+  return o.status == CaseStatus::completed && o.check_passed && o.seconds.median > 0;
+}
+
+bool distributed(const Case& c) {
+  return !c.placement.empty();
+}
+
+// Images where they are counted, else FLOP, over all participants; 0 for what has neither.
+double useful_work(const Case& c) {
+  return c.cost.items > 0 ? c.cost.items : c.cost.flops;
+}
+
+bool communicates(const Case& c) {
+  return !c.params.has("communicate") || c.params.boolean("communicate");
+}
+
+bool equal_but_for(const Case& a, const Case& b, const std::set<std::string_view>& without,
+                   bool sizes = false) {
+  const auto kept = [&](const Case& c) {
+    std::map<std::string_view, Scalar> params;
+    for (const auto& [key, value] : c.params.items())
+      if (!without.contains(key) && !(sizes && (key == "batch" || key == "global_batch")))
+        params.emplace(key, value);
+    return params;
+  };
+  return a.workload == b.workload && a.variant == b.variant && a.dtype == b.dtype &&
+         a.threads == b.threads && kept(a) == kept(b);
+}
+
+int nodes_of(const Case& c, const Layout& layout, const std::vector<CaseOutcome>& outcomes) {
+  std::set<int> nodes;
+  for (const int rank : of(c, outcomes).ranks)
+    nodes.insert(layout.ranks[static_cast<std::size_t>(rank)].node);
+  return static_cast<int>(nodes.size());
+}
+
+int busiest_node(const Case& c, const Layout& layout, const std::vector<CaseOutcome>& outcomes) {
+  std::map<int, int> counts;
+  int most = 0;
+  for (const int rank : of(c, outcomes).ranks)
+    most = std::max(most, ++counts[layout.ranks[static_cast<std::size_t>(rank)].node]);
+  return most;
+}
+
+bool full_node(const Case& c, const Layout& layout, const std::vector<CaseOutcome>& outcomes) {
+  if (nodes_of(c, layout, outcomes) != 1) return false;
+  const int node = layout.ranks[static_cast<std::size_t>(of(c, outcomes).ranks.front())].node;
+  return c.ranks == std::count_if(layout.ranks.begin(), layout.ranks.end(),
+                                  [&](const RankPlace& p) { return p.node == node; });
+}
+
+// Mean of the means of those ranks that took part in both; of all where none did.
+double local_s(const Case& own, const Case& point, const std::vector<CaseOutcome>& outcomes) {
+  const CaseOutcome& o = of(own, outcomes);
+  const std::vector<int>& ranks = of(point, outcomes).ranks;
+  double common = 0, all = 0;
+  int common_count = 0, count = 0;
+  for (std::size_t i = 0; i < o.ranks.size() && i < o.means.rank_own.size(); ++i) {
+    if (std::isnan(o.means.rank_own[i])) continue;
+    all += o.means.rank_own[i];
+    ++count;
+    if (std::find(ranks.begin(), ranks.end(), o.ranks[i]) == ranks.end()) continue;
+    common += o.means.rank_own[i];
+    ++common_count;
+  }
+  if (common_count > 0) return common / common_count;
+  return count > 0 ? all / count : not_a_number;
+}
+
+// Ranks doing by themselves what a participant of `c` does; "alone" = one per node.
+double own_share_s(const Case& c, std::string_view occupancy, const Plan& plan, const Layout& layout,
+                   const std::vector<CaseOutcome>& outcomes) {
+  const double share = c.cost.items / std::max(1, c.ranks);
+  if (!(share > 0)) return not_a_number;
+  const int wanted = occupancy == "alone" ? 1 : busiest_node(c, layout, outcomes);
+  const Case* found = nullptr;
+  for (const Case& other : plan.cases) {
+    if (distributed(other) || !usable(other, outcomes) || !equal_but_for(c, other, strategy, true) ||
+        std::fabs(other.cost.items - share) > 1e-9 * share)
+      continue;
+    const int at_once = other.occupancy == "alone" ? 1 : busiest_node(other, layout, outcomes);
+    if (at_once != wanted) continue;
+    if (found == nullptr || (found->occupancy != occupancy && other.occupancy == occupancy))
+      found = &other;
+  }
+  return found == nullptr ? not_a_number : local_s(*found, c, outcomes);
+}
+
+double without_communication_s(const Case& c, const Plan& plan,
+                               const std::vector<CaseOutcome>& outcomes) {
+  for (const Case& other : plan.cases)
+    if (distributed(other) && !communicates(other) && communicates(c) && usable(other, outcomes) &&
+        other.ranks == c.ranks && other.placement == c.placement && equal_but_for(c, other, strategy) &&
+        std::fabs(useful_work(other) - useful_work(c)) <= 1e-9 * useful_work(c))
+      return local_s(other, c, outcomes);
+  return not_a_number;
+}
+
+// What the curves of a workload differ in.
+void name_points(std::vector<ScalingPoint>& points) {
+  for (ScalingPoint& point : points) {
+    const Case& own = *point.last;
+    point.name = own.workload;
+    if (own.params.has("model")) point.name += " " + own.params.text("model");
+    if (!own.dtype.empty()) point.name += " " + own.dtype;
+    for (const auto& [key, value] : own.params.items()) {
+      if (key == "model" || key == "dtype") continue;
+      const bool differs = std::any_of(points.begin(), points.end(), [&](const ScalingPoint& other) {
+        return other.last->workload == own.workload && other.last->params.has(key) &&
+               other.last->params.at(key) != value;
+      });
+      if (differs) point.name += fmt::format(" {}={}", key, to_text(value));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
+                                         const std::vector<CaseOutcome>& outcomes) {
+  std::vector<std::vector<const Case*>> curves;
+  for (const Case& c : plan.cases) {
+    if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !usable(c, outcomes)) continue;
+    const auto same = [&](const std::vector<const Case*>& curve) {
+      return curve.front()->series == c.series && curve.front()->placement == c.placement &&
+             equal_but_for(*curve.front(), c, {});
+    };
+    const auto curve = std::find_if(curves.begin(), curves.end(), same);
+    if (curve == curves.end())
+      curves.push_back({&c});
+    else
+      curve->push_back(&c);
+  }
+  std::vector<ScalingPoint> points;
+  for (const auto& curve : curves) {
+    const auto fewer = [](const Case* a, const Case* b) { return a->ranks < b->ranks; };
+    ScalingPoint point{.base = *std::min_element(curve.begin(), curve.end(), fewer),
+                       .last = *std::max_element(curve.begin(), curve.end(), fewer)};
+    if (point.base->ranks == point.last->ranks) continue;
+    // Over several nodes the baseline is a full node: what its ranks share, one rank has for itself.
+    if (nodes_of(*point.last, layout, outcomes) > 1)
+      for (const Case* c : curve)
+        if (full_node(*c, layout, outcomes)) point.base = c;
+    const CaseOutcome &base = of(*point.base, outcomes), &last = of(*point.last, outcomes);
+    if (point.base->ranks > 1 && base.batched != last.batched)
+      point.why =
+          fmt::format("{} is {}, its baseline {}", point.last->ranks,
+                      last.batched ? "batched" : "isolated", base.batched ? "batched" : "isolated");
+    else
+      point.efficiency = scaled(
+          mover_ratio(base.seconds, last.seconds),
+          useful_work(*point.last) / useful_work(*point.base) * point.base->ranks / point.last->ranks);
+    points.push_back(point);
+  }
+  name_points(points);
+  return points;
+}
+
+std::vector<Loss> ledger(const ScalingPoint& point, const Plan& plan, const Layout& layout,
+                         const std::vector<CaseOutcome>& outcomes) {
+  const Case& c = *point.last;
+  const CaseMeans &m = of(c, outcomes).means, &base = of(*point.base, outcomes).means;
+  const double ideal =
+      base.wall * useful_work(c) / useful_work(*point.base) * point.base->ranks / c.ranks;
+  const double local = m.own - m.blocked;
+  if (!(m.wall > 0) || !(ideal > 0) || std::isnan(local) || !point.why.empty()) return {};
+  double alone = not_a_number, together = not_a_number;
+  if (const auto blas = m.parts.find("blas"); blas != m.parts.end()) {
+    together = blas->second;
+  } else {
+    alone = own_share_s(c, "alone", plan, layout, outcomes);
+    together = own_share_s(c, "together", plan, layout, outcomes);
+    if (std::isnan(together)) together = without_communication_s(c, plan, outcomes);
+  }
+  std::vector<Loss> losses;
+  const auto add = [&](const std::string& name, double seconds) {
+    losses.push_back({name, 100 * seconds / m.wall});
+  };
+  // What is known makes a term each, what is not is joined.
+  std::string joined;
+  double before = ideal;
+  for (const auto& [name, level] : {std::pair("granularity", alone), std::pair("sharing", together),
+                                    std::pair("interference", local)}) {
+    joined += (joined.empty() ? "" : " + ") + std::string(name);
+    if (std::isnan(level)) continue;
+    add(joined, level - before);
+    joined.clear();
+    before = level;
+  }
+  if (std::isnan(m.waiting)) {
+    add("waiting + exposed communication", m.blocked);
+  } else {
+    add("waiting", m.waiting);
+    add("exposed communication", m.blocked - m.waiting);
+  }
+  add("skew", m.wall - m.own);
+  return losses;
+}
+
+}  // namespace dlscale
