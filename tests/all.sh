@@ -7,7 +7,7 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$DLSCALE_ROOT" || exit 1
 
-stages=(install build format shellcheck unit mpi plans quickstart faults training cluster analysis sanitize)
+stages=(install build format shellcheck unit mpi plans quickstart faults training scaling cluster analysis sanitize)
 usage() {
   cat <<TEXT
 usage: tests/all.sh [--only STAGE]… [--no-install] [--list]
@@ -203,6 +203,8 @@ stage_faults() {
 
 stage_training() { script training 400 bash tests/training.sh; }
 
+stage_scaling() { script scaling 300 bash tests/scaling.sh; }
+
 stage_cluster() { script cluster 300 bash tests/cluster/run.sh; }
 
 stage_analysis() {
@@ -243,7 +245,7 @@ stage_sanitize() {
     run_ctest sanitize 900 build-sanitize unit
 }
 
-needs_program() { case $1 in unit | mpi | plans | quickstart | faults | training | cluster) true ;; *) false ;; esac }
+needs_program() { case $1 in unit | mpi | plans | quickstart | faults | training | scaling | cluster) true ;; *) false ;; esac }
 wanted() {
   local stage
   [ ${#only[@]} -gt 0 ] || return 0

@@ -38,7 +38,7 @@ int timed(Call&& call) {
   const std::int64_t start = now_ns();
   const int code = call();
   if (delay_ns > 0)
-    while (now_ns() - start < delay_ns) continue;
+    for (const std::int64_t end = now_ns(); now_ns() - end < delay_ns;) continue;
   spent.ns += now_ns() - start;
   ++spent.calls;
   metering = true;

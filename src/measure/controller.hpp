@@ -52,7 +52,7 @@ class CaseController {
   bool warm() const { return stage_ == Stage::blocks; }
   bool steady() const { return steady_; }
   bool finished() const { return finished_; }
-  /// "converged" | "time budget" | "max_time"; empty while running.
+  /// "converged" | "time budget" | "max_time" | "most blocks" | "failed"; empty while running.
   const std::string& stop_reason() const { return stop_reason_; }
   /// Ends the case although it has not converged (the run's time is over).
   void stop(const std::string& reason);
