@@ -4,6 +4,7 @@ their own terms of the ledger.
 
     python3 tests/scaling.py BINARY FOLDER [NAME …]      prints `ok NAME`, `FAILED NAME: why`
 """
+import json
 import os
 import pathlib
 import re
@@ -122,6 +123,11 @@ def test_sweep_of_eight_ranks():
         expect({p for name, p in states if name == workload} == {1, 2, 4, 8}, f"{workload}: {sorted(states)}")
     expect(set(states.values()) == {"completed"}, str(states))
     expect((asked["check_passed"] == 1).all(), "a check failed")
+    for row in asked[asked["workload"] == b"collective"]:
+        roofs = [table[table["id"] == roof][0] for roof in json.loads(row["results"].decode())["roofs"]]
+        kinds = [(roof["workload"].decode(), int(roof["ranks"])) for roof in roofs]
+        wanted = [] if row["ranks"] == 1 else [("pairwise", row["ranks"])] * 2
+        expect(kinds == wanted, f"roofs of the collective on {row['ranks']} ranks: {kinds}")
     crowded = len(os.sched_getaffinity(0)) < 8
     summary = unwrapped(text)
     expect(("OVERSUBSCRIBED" in summary) == crowded, "the run is not marked")

@@ -126,6 +126,10 @@ Case CaseMaker::make_roof(const Entry& entry, const Roof& roof, const Case& of) 
   c.sampling.min_time_s = 0;  // roofs get a small fixed share of the budget
   c.threads = of.threads;
   c.occupancy = of.occupancy;
+  if (entry.is_distributed(c.params)) {  // of the same ranks
+    c.ranks = of.ranks;
+    c.placement = of.placement;
+  }
   c.role = "roof";
   complete(c, entry, place);
   return c;

@@ -170,6 +170,8 @@ class RoofFinder {
       return;
     }
     Case c = maker_.make_roof(*entry, roof, asked_[of]);
+    // One rank is no pair: such a case has no roof, which is nothing to be told.
+    if (entry->unsuited && !entry->unsuited(c.params, c.ranks).empty()) return;
     const std::string key = identity(c);
     if (const auto found = asked_at_.find(key); found != asked_at_.end()) {
       if (found->second == of) return;  // nothing is its own roof

@@ -120,6 +120,17 @@ std::string collective_validate(const Params& params) {
   return {};
 }
 
+std::vector<Roof> collective_roofs() {
+  std::vector<Roof> roofs;
+  for (const std::int64_t bytes : {1'048'576, 8}) {
+    Roof roof{"pairwise", {}};
+    roof.params.set("bytes", bytes);
+    roof.params.set("rounds", std::int64_t{4});
+    roofs.push_back(roof);
+  }
+  return roofs;
+}
+
 Cost collective_cost(const Params& params, int ranks, int) {
   const CollectiveShape shape = collective_shape(params, ranks);
   const auto size = static_cast<double>(element_bytes(params.text("dtype")));

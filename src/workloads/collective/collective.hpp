@@ -51,6 +51,8 @@ double bus_factor(CollectiveOp op, int ranks);
 std::vector<Key> collective_keys(std::vector<std::string> implementations);
 std::vector<Params> collective_examples(const std::string& implementation);
 std::string collective_validate(const Params& params);
+/// What pairs of the same ranks reach: bandwidth, and latency.
+std::vector<Roof> collective_roofs();
 Cost collective_cost(const Params& params, int ranks, int threads);
 
 }  // namespace dlscale

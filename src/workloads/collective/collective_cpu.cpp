@@ -15,7 +15,7 @@ Entry collective_cpu_entry() {
   entry.examples = [] { return collective_examples("mpi"); };
   entry.validate = collective_validate;
   entry.cost = collective_cost;
-  entry.roofs = [](const Params&) { return std::vector<Roof>{}; };
+  entry.roofs = [](const Params&) { return collective_roofs(); };
   entry.make = [](const WorkContext& context) -> std::unique_ptr<Workload> {
     const std::string& dtype = context.params.text("dtype");
     if (dtype == "f64") return std::make_unique<CollectiveMpi<double>>(context);
