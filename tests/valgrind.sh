@@ -18,7 +18,7 @@ memcheck() {
     --show-leak-kinds=definite --errors-for-leak-kinds=definite "$program" "$@" </dev/null >"$SCRATCH/log" 2>&1
 }
 for name in "IDX files are read plain and packed*" "a folder is loaded*" "batches do not depend*" "an epoch can be broken off*" \
-  "what a producer throws*" "every instruction set computes*" "every layer of a step*" "the first tensor that is not finite*" \
+  "what a producer throws*" "every instruction set computes*" "every layer of a small step*" "the first tensor that is not finite*" \
   "the parts of steps*"; do
   if memcheck "$name" && grep -q 'ERROR SUMMARY: 0 errors' "$SCRATCH/log" && grep -q 'All tests passed' "$SCRATCH/log"; then
     ok "valgrind/$name"

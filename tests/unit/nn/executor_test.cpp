@@ -117,6 +117,17 @@ int id_of(const Graph& graph, const std::string& name) {
 
 }  // namespace
 
+// All kinds of layers, small: valgrind runs this one.
+TEST_CASE("every layer of a small step agrees with float64") {
+  ExecutorOptions options;
+  options.threads = GENERATE(1, 2);
+  for (const Graph& graph : {awkward(), find_model("topflight-cnn")->build({})}) {
+    const LayerVerdict worst = worst_of_step(graph, options, 2);
+    INFO(worst.what);
+    CHECK(worst.ratio <= 1);
+  }
+}
+
 TEST_CASE("every layer of a step agrees with float64") {
   ExecutorOptions options;
   options.threads = GENERATE(1, 2);
