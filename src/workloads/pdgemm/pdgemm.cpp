@@ -17,12 +17,11 @@ namespace {
 
 const std::vector<std::string> dtypes = {"f64", "f32"};
 
-// The library's own 32 leaves local products too thin. From 256 to 1024 rates differ by less than they
-// vary (f64 and f32, two ranks), and the panels in memory grow with it.
+// The library's own 32 leaves local products too thin: half the rate of 256 on two ranks
+// (docs/results/2026-11-26-scaling.md). Panels in memory grow with it.
 constexpr std::int64_t best_logical_block = 256;
 
-// As large as the logical block: then a panel lies in one block, and packing it takes half the time of
-// 128.
+// As large as the logical block: then a panel lies in one block, and is packed in one piece.
 constexpr std::int64_t usual_block = best_logical_block;
 
 constexpr std::int64_t largest_side = std::numeric_limits<std::int32_t>::max();
