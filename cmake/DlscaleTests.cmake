@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Catch2 2.13 and 3: the same tests, our own main (tests/main.cpp), declaration order, so that under MPI all ranks run
+# Catch2 2.13 and 3: the same tests, our own main, declaration order, so that under MPI all ranks run
 # the same test at the same time. Automatic discovery stays off for that reason.
 include_guard()
 find_package(Catch2 REQUIRED)
@@ -13,18 +13,23 @@ else()
 endif()
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/dlscale_catch.hpp @ONLY
      CONTENT "#pragma once\n#include <@dlscale_catch_header@>\n@dlscale_catch_names@\n")
-add_library(dlscale_catch_main STATIC ${PROJECT_SOURCE_DIR}/tests/main.cpp)
-target_link_libraries(dlscale_catch_main PUBLIC dlscale_options ${dlscale_catch_target} dlscale_base)
-target_compile_definitions(dlscale_catch_main PUBLIC DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+add_library(dlscale_catch STATIC ${PROJECT_SOURCE_DIR}/tests/run_catch.cpp)
+target_link_libraries(dlscale_catch PUBLIC dlscale_options ${dlscale_catch_target} dlscale_base)
+target_include_directories(dlscale_catch PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+target_compile_definitions(dlscale_catch PUBLIC DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                            DLSCALE_CATCH_MAJOR=${Catch2_VERSION_MAJOR})
+# Of a test file compiling takes longer than running.
+if(NOT DLSCALE_SANITIZE)
+  target_compile_options(dlscale_catch PUBLIC $<$<NOT:$<CONFIG:Debug>>:-O1>)
+endif()
 
 function(dlscale_unit_tests room)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${room}/*.cpp)
   if(NOT sources)
     return()
   endif()
-  add_executable(unit_${room} ${sources})
-  target_link_libraries(unit_${room} PRIVATE dlscale_catch_main dlscale_${room} ${ARGN})
+  add_executable(unit_${room} ${PROJECT_SOURCE_DIR}/tests/main.cpp ${sources})
+  target_link_libraries(unit_${room} PRIVATE dlscale_catch dlscale_${room} ${ARGN})
   add_test(NAME unit_${room} COMMAND unit_${room})
   set(limit 300)
   if(DLSCALE_SANITIZE)  # several times slower
@@ -42,10 +47,7 @@ function(dlscale_mpi_tests)
     return()
   endif()
   add_executable(mpi_tests ${sources})
-  target_link_libraries(mpi_tests PRIVATE dlscale_options ${dlscale_catch_target} dlscale_comm dlscale_workloads
-                        dlscale_plan dlscale_measure)
-  target_compile_definitions(mpi_tests PRIVATE DLSCALE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                             DLSCALE_CATCH_MAJOR=${Catch2_VERSION_MAJOR})
+  target_link_libraries(mpi_tests PRIVATE dlscale_catch dlscale_comm dlscale_workloads dlscale_plan dlscale_measure)
   foreach(ranks 1 2 3 4)
     add_test(NAME mpi_tests_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} ${ranks}
                                              $<TARGET_FILE:mpi_tests>)

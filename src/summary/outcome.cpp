@@ -17,10 +17,6 @@ RateKind kind_of(const Case& c) {
   return entry == nullptr ? RateKind::time : entry->rate;
 }
 
-bool usable(const CaseOutcome& outcome) {
-  return outcome.status == CaseStatus::completed && outcome.check_passed;
-}
-
 double seconds_of(const CaseOutcome& outcome, int world_rank) {
   const auto at = std::find(outcome.ranks.begin(), outcome.ranks.end(), world_rank);
   if (at == outcome.ranks.end()) return not_a_number;
@@ -53,6 +49,10 @@ RateKind roof_kind(const Case& c) {
 }
 
 }  // namespace
+
+bool reportable(const CaseOutcome& outcome) {
+  return outcome.status == CaseStatus::completed && outcome.check_passed && outcome.seconds.median > 0;
+}
 
 double work_per_rank(const Case& c) {
   return work_of_kind(c, kind_of(c));
@@ -102,7 +102,7 @@ RoofShare roof_share(const Case& c, const std::vector<Case>& cases,
     const Case& roof = cases[static_cast<std::size_t>(id)];
     const CaseOutcome& roof_outcome = outcomes[static_cast<std::size_t>(id)];
     const double work = work_of_kind(c, roof_kind(c)), roof_work = work_per_rank(roof);
-    if (kind_of(roof) != roof_kind(c) || !(work > 0) || !(roof_work > 0) || !usable(roof_outcome))
+    if (kind_of(roof) != roof_kind(c) || !(work > 0) || !(roof_work > 0) || !reportable(roof_outcome))
       continue;
     const CaseOutcome& own = outcomes[static_cast<std::size_t>(c.id)];
     std::vector<double> shares;
@@ -126,7 +126,7 @@ double sharing(const Case& together, const std::vector<Case>& cases,
       continue;
     const CaseOutcome& a = outcomes[static_cast<std::size_t>(alone.id)];
     const CaseOutcome& t = outcomes[static_cast<std::size_t>(together.id)];
-    if (!usable(a) || !usable(t)) continue;
+    if (!reportable(a) || !reportable(t)) continue;
     std::vector<double> ratios;
     for (const int rank : a.ranks) ratios.push_back(seconds_of(a, rank) / seconds_of(t, rank));
     return median(ratios);

@@ -28,6 +28,9 @@ struct CaseOutcome {
   std::vector<std::string> missed;  ///< sentences, one per missed `require`
 };
 
+/// Completed, with a passed check and a time: nothing else counts as a rate, a roof or in a ratio.
+bool reportable(const CaseOutcome& outcome);
+
 /// Work per repetition and participant: FLOP, bytes or images by the entry's kind; 0 for kind time.
 double work_per_rank(const Case& c);
 double flops_per_rank(const Case& c);

@@ -19,15 +19,6 @@ constexpr double small_bytes = 1024;   // up to it the time of a pair is latency
 constexpr double large_bytes = 65536;  // from it on, bandwidth
 constexpr std::size_t most_curves = 4;
 
-const CaseOutcome& outcome_of(const RunSummary& run, const Case& c) {
-  return run.outcomes[static_cast<std::size_t>(c.id)];
-}
-
-bool reportable(const RunSummary& run, const Case& c) {
-  const CaseOutcome& o = outcome_of(run, c);
-  return o.status == CaseStatus::completed && o.check_passed && o.seconds.median > 0;
-}
-
 std::string mark(const RunSummary& run) {
   return run.oversubscribed ? "*" : "";
 }
@@ -46,7 +37,7 @@ bool between_nodes(const RunSummary& run, const PairTime& pair) {
 
 std::vector<double> times_of(const RunSummary& run, const Case& c, bool between) {
   std::vector<double> times;
-  for (const PairTime& pair : outcome_of(run, c).means.pairs)
+  for (const PairTime& pair : run.outcome(c).means.pairs)
     if (between_nodes(run, pair) == between) times.push_back(pair.seconds);
   return times;
 }
@@ -64,7 +55,7 @@ double message_bytes(const Case& c) {
 const Case* pair_case(const RunSummary& run, bool bandwidth, const Case* like = nullptr) {
   const Case* best = nullptr;
   for (const Case& c : run.plan.cases) {
-    if (c.workload != "pairwise" || !reportable(run, c) || outcome_of(run, c).means.pairs.empty() ||
+    if (c.workload != "pairwise" || !reportable(run.outcome(c)) || run.outcome(c).means.pairs.empty() ||
         (bandwidth ? message_bytes(c) < large_bytes : message_bytes(c) > small_bytes) ||
         (like != nullptr && (c.ranks != like->ranks || c.placement != like->placement)))
       continue;
@@ -82,7 +73,7 @@ std::optional<SummaryLine> pair_line(const RunSummary& run) {
   if (c == nullptr) return std::nullopt;
   const bool between = has_node_pairs(run, *c);
   const PairTime* worst = nullptr;
-  for (const PairTime& pair : outcome_of(run, *c).means.pairs)
+  for (const PairTime& pair : run.outcome(*c).means.pairs)
     if (between_nodes(run, pair) == between && (worst == nullptr || pair.seconds > worst->seconds))
       worst = &pair;
   const std::vector<double> times = times_of(run, *c, between);
@@ -132,10 +123,10 @@ std::optional<SummaryLine> allreduce_line(const RunSummary& run) {
   };
   for (const Case& c : run.plan.cases)
     if (c.workload == "collective" && c.params.text("op") == "allreduce" && c.ranks > 1 &&
-        reportable(run, c) && (best == nullptr || rank(c) > rank(*best)))
+        reportable(run.outcome(c)) && (best == nullptr || rank(c) > rank(*best)))
       best = &c;
   if (best == nullptr) return std::nullopt;
-  const CaseOutcome& o = outcome_of(run, *best);
+  const CaseOutcome& o = run.outcome(*best);
   std::string text =
       fmt::format("{}{} bus bandwidth at {} {} on {} ({})",
                   format_si(best->cost.bytes_sent / best->ranks / o.seconds.median, "B/s"), mark(run),
@@ -150,7 +141,7 @@ std::string efficiency_text(const RunSummary& run, const ScalingPoint& point) {
   const Case &c = *point.last, &base = *point.base;
   const double work = c.cost.items > 0 ? c.cost.items : c.cost.flops;
   std::string text =
-      fmt::format("{}: {}{} on {}", point.name, format_rate(c, work / outcome_of(run, c).seconds.median),
+      fmt::format("{}: {}{} on {}", point.name, format_rate(c, work / run.outcome(c).seconds.median),
                   mark(run), ranks_text(c.ranks));
   if (!point.why.empty()) return text + ", no efficiency: " + point.why;
   const Interval& e = point.efficiency;

@@ -22,11 +22,6 @@ const CaseOutcome& of(const Case& c, const std::vector<CaseOutcome>& outcomes) {
   return outcomes[static_cast<std::size_t>(c.id)];
 }
 
-bool usable(const Case& c, const std::vector<CaseOutcome>& outcomes) {
-  const CaseOutcome& o = of(c, outcomes);
-  return o.status == CaseStatus::completed && o.check_passed && o.seconds.median > 0;
-}
-
 bool distributed(const Case& c) {
   return !c.placement.empty();
 }
@@ -101,8 +96,8 @@ double own_share_s(const Case& c, std::string_view occupancy, const Plan& plan, 
   const int wanted = occupancy == "alone" ? 1 : busiest_node(c, layout, outcomes);
   const Case* found = nullptr;
   for (const Case& other : plan.cases) {
-    if (distributed(other) || !usable(other, outcomes) || !equal_but_for(c, other, strategy, true) ||
-        std::fabs(other.cost.items - share) > 1e-9 * share)
+    if (distributed(other) || !reportable(of(other, outcomes)) ||
+        !equal_but_for(c, other, strategy, true) || std::fabs(other.cost.items - share) > 1e-9 * share)
       continue;
     const int at_once = other.occupancy == "alone" ? 1 : busiest_node(other, layout, outcomes);
     if (at_once != wanted) continue;
@@ -115,8 +110,9 @@ double own_share_s(const Case& c, std::string_view occupancy, const Plan& plan, 
 double without_communication_s(const Case& c, const Plan& plan,
                                const std::vector<CaseOutcome>& outcomes) {
   for (const Case& other : plan.cases)
-    if (distributed(other) && !communicates(other) && communicates(c) && usable(other, outcomes) &&
-        other.ranks == c.ranks && other.placement == c.placement && equal_but_for(c, other, strategy) &&
+    if (distributed(other) && !communicates(other) && communicates(c) &&
+        reportable(of(other, outcomes)) && other.ranks == c.ranks && other.placement == c.placement &&
+        equal_but_for(c, other, strategy) &&
         std::fabs(useful_work(other) - useful_work(c)) <= 1e-9 * useful_work(c))
       return local_s(other, c, outcomes);
   return not_a_number;
@@ -146,7 +142,8 @@ std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
                                          const std::vector<CaseOutcome>& outcomes) {
   std::vector<std::vector<const Case*>> curves;
   for (const Case& c : plan.cases) {
-    if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !usable(c, outcomes)) continue;
+    if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !reportable(of(c, outcomes)))
+      continue;
     const auto same = [&](const std::vector<const Case*>& curve) {
       return curve.front()->series == c.series && curve.front()->placement == c.placement &&
              equal_but_for(*curve.front(), c, {});

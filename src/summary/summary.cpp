@@ -16,10 +16,6 @@
 namespace dlscale {
 namespace {
 
-const CaseOutcome& outcome_of(const RunSummary& run, const Case& c) {
-  return run.outcomes[static_cast<std::size_t>(c.id)];
-}
-
 constexpr std::size_t name_columns = 38;
 
 // Columns, not bytes: continuation bytes of UTF-8 take none.
@@ -77,7 +73,7 @@ std::string plural(std::size_t n, std::string_view noun) {
 // Sum over a node's ranks, for the nodes that took part.
 std::map<int, double> node_rates(const RunSummary& run, const Case& c) {
   std::map<int, double> rates;
-  const CaseOutcome& o = outcome_of(run, c);
+  const CaseOutcome& o = run.outcome(c);
   for (const int rank : o.ranks)
     rates[run.layout.ranks[static_cast<std::size_t>(rank)].node] += rank_rate(c, o, rank);
   return rates;
@@ -100,7 +96,7 @@ std::string node_line(const RunSummary& run, const Case& c) {
   if (run.oversubscribed) {
     // Ranks that take turns on a core each look fast while they have it: a sum would count that core
     // several times.
-    const CaseOutcome& o = outcome_of(run, c);
+    const CaseOutcome& o = run.outcome(c);
     return fmt::format("{}* per rank (oversubscribed: not summed over the node)", value_text(c, o));
   }
   const auto rates = node_rates(run, c);
@@ -122,7 +118,7 @@ std::string node_line(const RunSummary& run, const Case& c) {
 
 // Images per second of a rank, and of all together where they worked at the same time.
 std::string images_line(const RunSummary& run, const Case& c) {
-  const CaseOutcome& o = outcome_of(run, c);
+  const CaseOutcome& o = run.outcome(c);
   const std::string model = c.params.has("model") ? to_text(c.params.at("model")) + ": " : "";
   const std::string value = model + value_text(c, o) + (run.oversubscribed ? "*" : "");
   if (o.ranks.size() < 2) return value + roof_text(run, c);
@@ -134,17 +130,12 @@ std::string images_line(const RunSummary& run, const Case& c) {
   return text + roof_text(run, c);
 }
 
-bool reportable(const RunSummary& run, const Case& c) {
-  const CaseOutcome& o = outcome_of(run, c);
-  return o.status == CaseStatus::completed && o.check_passed && o.seconds.median > 0;
-}
-
 // The largest case of a workload and type, measured by all ranks at once where there is one.
 std::vector<const Case*> headline_cases(const RunSummary& run, std::string_view workload) {
   std::map<std::string, const Case*> best;
   for (const Case& c : run.plan.cases) {
     // Ranks that work on one problem have lines of their own.
-    if (c.workload != workload || !c.placement.empty() || !reportable(run, c)) continue;
+    if (c.workload != workload || !c.placement.empty() || !reportable(run.outcome(c))) continue;
     const Case*& at = best[c.dtype];
     const auto rank = [](const Case& x) { return std::pair(x.occupancy == "together", x.cost.flops); };
     if (at == nullptr || rank(c) > rank(*at)) at = &c;
@@ -170,7 +161,7 @@ std::string identifier(const std::string& text) {
 }  // namespace
 
 std::string case_line(const RunSummary& run, const Case& c) {
-  const CaseOutcome& o = outcome_of(run, c);
+  const CaseOutcome& o = run.outcome(c);
   // A long name gets a line of its own: cut off, two cases could look alike.
   std::string name = c.name();
   if (columns(name) > name_columns) name += "\n";
@@ -196,7 +187,7 @@ std::string render_table(const RunSummary& run) {
       fmt::format("{:<{}}{:>27}{:>8} {}\n", "case", name_columns, "median rank ", "of roof", "slow");
   for (const Case& c : run.plan.cases) {
     text += case_line(run, c) + '\n';
-    const CaseOutcome& o = outcome_of(run, c);
+    const CaseOutcome& o = run.outcome(c);
     if (!o.message.empty()) text += wrapped("", o.message);
     for (const std::string& missed : o.missed) text += wrapped("", missed);
   }
@@ -207,7 +198,7 @@ std::string render_ten_lines(const RunSummary& run) {
   std::size_t completed = 0, failed = 0, skipped = 0, checked = 0, planned = 0;
   int most_threads = 1;
   for (const Case& c : run.plan.cases) {
-    const CaseOutcome& o = outcome_of(run, c);
+    const CaseOutcome& o = run.outcome(c);
     completed += o.status == CaseStatus::completed && o.check_passed;
     failed += o.status == CaseStatus::failed || (o.status == CaseStatus::completed && !o.check_passed);
     skipped += o.status == CaseStatus::skipped;
@@ -253,8 +244,8 @@ std::string render_ten_lines(const RunSummary& run) {
 std::string render_foms(const RunSummary& run) {
   std::string text;
   for (const Case& c : run.plan.cases) {
-    if (!reportable(run, c)) continue;
-    const CaseOutcome& o = outcome_of(run, c);
+    if (!reportable(run.outcome(c))) continue;
+    const CaseOutcome& o = run.outcome(c);
     const double work = work_per_rank(c);
     const std::string name = identifier(c.repro.empty() ? c.name() : c.repro);
     if (work > 0) {

@@ -19,6 +19,7 @@ struct RunSummary {
   int exit_code = 0;
   std::string file;
   double elapsed_s = 0;
+  const CaseOutcome& outcome(const Case& c) const { return outcomes[static_cast<std::size_t>(c.id)]; }
   double harness_s = not_a_number;  ///< noop: seconds per repetition beyond the clock's cost, worst rank
 };
 

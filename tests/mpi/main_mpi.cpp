@@ -3,7 +3,7 @@
 // declaration order. After each test the ranks agree on its outcome; a rank that failed and finds the
 // others stuck in what it left ends the job. Output comes from rank 0, and from ranks that failed, with
 // their number before each line.
-#define CATCH_CONFIG_RUNNER
+#define CATCH_CONFIG_EXTERNAL_INTERFACES  // the listener
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 
 #include "base/clock.hpp"
 #include "dlscale_catch.hpp"
+#include "run_catch.hpp"
 #include "test_session.hpp"
 
 namespace {
@@ -100,17 +101,8 @@ class CaughtOutput {
 };
 
 int run_tests(int argc, char** argv) {
-  Catch::Session session;
-  if (const int code = session.applyCommandLine(argc, argv); code != 0) return code;
-  // The default of Catch2 ≥ 3.9 is random order.
-  session.configData().runOrder = decltype(session.configData().runOrder){};
-#if DLSCALE_CATCH_MAJOR >= 3
-  session.configData().defaultColourMode = Catch::ColourMode::None;
-#else
-  session.configData().useColour = Catch::UseColour::No;
-#endif
   const CaughtOutput caught;
-  return session.run();
+  return dlscale::run_catch(argc, argv, true);
 }
 
 }  // namespace
