@@ -346,7 +346,11 @@ def test_selftest():
     check_code(result, 0)
     expect("rank 1 on" in result.stdout, "the delayed rank is not named")
     # A detection that finds nothing must fail: with the delay gone there is nobody to name.
-    result = run(mpirun(2, "--selftest", "--only", "triad*", "-o", WORK / "blind.h5"))
+    # On a shared machine that rank may really be slower for a while, and be named for it: not three times in a row.
+    for attempt in range(3):
+        result = run(mpirun(2, "--selftest", "--only", "triad*", "-o", WORK / f"blind{attempt}.h5"))
+        if result.returncode != 0:
+            break
     check_code(result, 1)
     expect("is not named" in result.stdout, "the failed self-test says nothing")
 
