@@ -85,6 +85,13 @@ std::string placement_value(const Given& given, const KeyPlace& where) {
 
 constexpr std::int64_t max_ranks = 100'000'000;
 
+// Words for numbers of ranks are gone by now: the plan has replaced those it knows.
+int ranks_value(const Given& given, const KeyPlace& where) {
+  if (std::holds_alternative<std::string>(*given.value))
+    refuse_value(where, *given.value, "an integer from 0, \"sweep\", \"ends\" or \"nodes\"");
+  return static_cast<int>(checked_integer(*given.value, where, 0, max_ranks));
+}
+
 }  // namespace
 
 std::span<const GeneralKey> general_keys() {
@@ -116,7 +123,7 @@ bool set_general(Case& c, const Given& given, std::string_view workload) {
   else if (given.key == "occupancy")
     c.occupancy = occupancy_value(given, where);
   else if (given.key == "ranks")
-    c.ranks = static_cast<int>(checked_integer(value, where, 0, max_ranks));
+    c.ranks = ranks_value(given, where);
   else if (given.key == "placement")
     c.placement = placement_value(given, where);
   else if (given.key == "label")

@@ -199,6 +199,8 @@ TEST_CASE("words for numbers of ranks") {
   CHECK(counts("\"ends\"", layout_of(1, 1, 1)) == List{1});  // nothing twice
   CHECK(counts("\"nodes\"", layout_of(3, 6, 1)) == List{3});
   CHECK(counts("[2, \"ends\"]", layout_of(1, 6, 1)) == List{2, 1, 6});
+  const std::string refused = message_of([&] { counts("\"end\"", layout_of(1, 6, 1)); });
+  CHECK(refused.find("\"ends\" or \"nodes\"") != std::string::npos);
 }
 
 TEST_CASE("a case predicted to cost nothing gets time all the same, however little there is") {
