@@ -14,12 +14,13 @@ import sys
 import h5py
 import numpy as np
 
-from named_tests import expect, run_named
+from named_tests import Skipped, expect, run_named
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "analysis"))
 from dlscale_analysis.load import load  # noqa: E402
 from dlscale_analysis.overview import look  # noqa: E402
 
+PRINTED = 0.051  # points: half of the digit that is printed
 BINARY, WORK = os.path.realpath(sys.argv[1]), pathlib.Path(sys.argv[2])
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 
@@ -28,10 +29,15 @@ def run(ranks, name, *arguments, **environment):
     """Standard output, and the path of the file."""
     path = WORK / f"{name}.h5"
     command = ["mpirun", "--oversubscribe", "-np", str(ranks), BINARY, *arguments, "--threads", "1", "--quiet", "-o", str(path)]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=90,
                           stdin=subprocess.DEVNULL)
     expect(done.returncode == 0, f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
     return done.stdout, path
+
+
+def need_two_cores():
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Skipped("two ranks need a core each: they would wait for one that is not running")
 
 
 def unwrapped(text):
@@ -41,6 +47,7 @@ def unwrapped(text):
 
 def test_summary_and_analysis_agree():
     """Efficiencies, losses, bus bandwidth and the worst pair of scaling-quick, from the run and from its file."""
+    need_two_cores()
     text, path = run(2, "agree", "scaling-quick", "--set", "run.time_budget=12s")
     summary = unwrapped(text)
     with load(str(path)) as file:
@@ -61,16 +68,18 @@ def test_summary_and_analysis_agree():
         largest = max(terms.values())
         for workload, points, title in shown:
             mine = terms.get((workload, title.strip()))
-            expect(mine is not None and abs(mine - float(points)) < 0.06, f"{workload} {title}: {points}, analysis {mine}")
+            expect(mine is not None and abs(mine - float(points)) < PRINTED, f"{workload} {title}: {points}, analysis {mine}")
         others = [float(points) for points in re.findall(r"([\d.]+) points by sharing the node", summary)]
-        expect(shown or (others and min(others) >= largest - 0.06), f"the largest loss, {largest}, is not in the summary")
+        most = max([float(points) for _, points, _ in shown] + others, default=0.0)
+        expect(most >= largest - PRINTED, f"the largest loss, {largest}, is not in the summary: {shown} {others}")
         (pair,) = [pairs for pairs in view.pairs if pairs.bytes > 1000]
         row = pair.table.iloc[0]
         expect(f"ranks 0 – 1 on {row.host_a}" in summary and "the only pair" in summary, "the pair is not named")
         expect(re.search(r"^all-reduce +[\d.]+ [MG]B/s bus bandwidth at 1.61 MiB f32 on 2 ranks", summary, re.M), summary)
         share = re.search(r"(\d+) % of what the median pair allows", summary)
         mine = 100 * float(view.bus["roof_share"].iloc[0])
-        # The analysis takes medians over samples, the run those over blocks.
+        # The analysis takes a pair's median over samples, the run that of its blocks' medians, which noise tells apart; a
+        # wrong definition (both directions, other bytes) is off by a factor of two.
         expect(share and abs(int(share.group(1)) - mine) <= 0.25 * mine, f"share of the pairs {share}, analysis {mine}")
 
 
@@ -81,6 +90,7 @@ CASE = "train batch=16 data=random train_images={} check_replicas=0 parallel=dat
 def test_planted_losses_land():
     """One rank that is late in every repetition, one that goes on longer, an MPI that is slow: each in its own term. The
     planted times are lower bounds, and far above what the rest takes."""
+    need_two_cores()
     plants = {"early": ("before", 1), "late": ("after", 1), "slow": ("mpi", "*")}
     cases = []
     for i, name in enumerate(plants):
@@ -97,15 +107,13 @@ def test_planted_losses_land():
         seconds = {name: {term.title: term.loss.median for term in ledger.terms} for name, ledger in found.items()}
         buckets = file.case(found["slow"].case)["results"]["parallel"]["buckets"]
     half = PLANTED_S / 2  # of two ranks one waits
+    # 0.7: who waits may have been late by itself, by up to 30 % of what is planted. 0.5: more than that is another term's.
     expected = {"early": ("waiting", half), "late": ("skew", half), "slow": ("exposed communication", PLANTED_S * buckets)}
     for name, (title, planted) in expected.items():
         terms = seconds[name]
         expect(terms[title] > 0.7 * planted, f"{name}: {title} is {terms[title]:.3f} s of {planted} s planted: {terms}")
         for other in {"waiting", "skew", "exposed communication"} - {title}:
             expect(terms[other] < 0.5 * planted, f"{name}: {other} is {terms[other]:.3f} s, too: {terms}")
-        total = sum(terms.values())
-        wall, ideal = found[name].wall.median, found[name].ideal.median
-        expect(abs(total - (wall - ideal)) < 1e-9 * wall, f"{name}: the terms add up to {total}, not {wall - ideal}")
     return f"{buckets} bucket{'s' if buckets > 1 else ''}"
 
 
@@ -118,10 +126,10 @@ def test_sweep_of_eight_ranks():
     with h5py.File(path) as file:
         table = file["cases"][()]
         asked = table[np.isin(table["workload"], [b"train", b"pdgemm", b"collective", b"pairwise"])]
-    states = {(row["workload"].decode(), int(row["ranks"])): row["status"].decode() for row in asked}
     for workload in ("train", "pdgemm", "collective"):
-        expect({p for name, p in states if name == workload} == {1, 2, 4, 8}, f"{workload}: {sorted(states)}")
-    expect(set(states.values()) == {"completed"}, str(states))
+        counts = set(asked["ranks"][asked["workload"] == workload.encode()].tolist())
+        expect(counts == {1, 2, 4, 8}, f"{workload} ran on {counts}")
+    expect((asked["status"] == b"completed").all(), str(asked["status"]))
     expect((asked["check_passed"] == 1).all(), "a check failed")
     for row in asked[asked["workload"] == b"collective"]:
         roofs = [table[table["id"] == roof][0] for roof in json.loads(row["results"].decode())["roofs"]]
@@ -133,8 +141,9 @@ def test_sweep_of_eight_ranks():
     expect(("OVERSUBSCRIBED" in summary) == crowded, "the run is not marked")
     if not crowded:
         return "enough cores: nothing to mark"
-    for line in re.findall(r"^(?:worst pair|all-reduce|scaling) .*$", summary, re.M):
-        expect("*" in line, f"not marked: {line}")
+    for label in ("worst pair", "all-reduce", "scaling"):
+        lines = re.findall(f"^{label} .*$", summary, re.M)
+        expect(lines and all("*" in line for line in lines), f"missing or not marked: {label} {lines}")
     expect("_efficiency" not in text, "an efficiency of ranks that take turns is no figure of merit")
     with load(str(path)) as file:
         view = look(file).scaling

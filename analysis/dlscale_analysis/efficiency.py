@@ -71,6 +71,7 @@ class Curve:
     points: List[Point]
     crowded: bool = False  # ranks fight for processors
     base_index: int = 0  # of points
+    full_node: bool = False  # the baseline is a full node
     notes: List[str] = field(default_factory=list)
 
     @property
@@ -87,7 +88,7 @@ class Curve:
         """The baseline with its absolute value."""
         base = self.base
         rate = quantity(base.rate, self.unit, 4)
-        if self.last.nodes > 1 and base.nodes == 1 and base.p > 1:
+        if self.full_node:
             rate = f"a full node, {rate}"
         return f"{plural(base.p, 'rank')} (case {base.case}, {rate}, {quantity(base.time.median, 's')})"
 
@@ -199,7 +200,7 @@ def _choose_base(run: Run, curve: Curve) -> None:
     for index, point in enumerate(curve.points):
         host = hosts.get(int(run.samples(point.case).ranks[0]))
         if point.nodes == 1 and point.p == int((hosts == host).sum()):
-            curve.base_index = index
+            curve.base_index, curve.full_node = index, True
             return
 
 
@@ -219,7 +220,7 @@ def _judge(run: Run, curve: Curve, stats: Dict[int, CaseStats]) -> None:
         point.again = point.p in seen
         seen.setdefault(point.p, point)
         # Of one rank nothing arrives late: isolated or batched, it is the same time.
-        if base.p > 1 and point.mode != base.mode:
+        if 1 not in (base.p, point.p) and point.mode != base.mode:
             point.why = f"{point.mode}, the baseline {base.mode or 'not'}"
             curve.notes.append(f"p = {point.p} is {point.mode}, its baseline {base.mode}: no ratio")
             continue

@@ -58,7 +58,7 @@ def _one_bar(
     drawing: Svg, row: object, x: Scale, middle: float, factor: float, stats: CaseStats
 ) -> None:
     tip = f"{row.label}: {quantity(row.rate, row.unit, 4)} {span(row.low, row.high, row.rate, row.unit)}"
-    kind = "bar bad" if row.status == "failed" else "bar roof" if row.role == "roof" else "bar"
+    kind = "bar bad" if row.why else "bar roof" if row.role == "roof" else "bar"
     drawing.rect(x(0), middle - 8, x(row.rate / factor) - x(0), 16, kind, tip, 2)
     if np.isfinite(row.roof_rate):
         drawing.line(
@@ -83,13 +83,13 @@ def deviations(stats: CaseStats) -> np.ndarray:
 
 def comparable(view: Overview) -> List[CaseStats]:
     """The cases in which ranks can be compared with each other by their own times."""
-    failed = set(view.cases.loc[view.cases["status"] == "failed", "case"])
+    left_out = set(view.cases.loc[view.cases["why"] != "", "case"])
     return [
         stats
         for stats in view.stats.values()
         if not stats.distributed
         and stats.kind != "time"
-        and stats.id not in failed
+        and stats.id not in left_out
         and np.isfinite(stats.rank_s).sum() > 1
     ]
 

@@ -174,7 +174,7 @@ def read_ledger(
         ledger.notes.append(
             f"the baseline of {base_point.p} ranks has losses of its own: granularity is against it"
         )
-    together = _local_terms(run, stats, case, bars, ledger)
+    together = _local_terms(run, stats, point, bars, ledger)
     _communication_terms(bars, ledger)
     wall, own = bars.values["wall"], bars.values["own"]
     ledger.terms.append(Term(("skew",), bars.interval(wall - own)))
@@ -185,9 +185,10 @@ def read_ledger(
 
 
 def _local_terms(
-    run: Run, stats: Dict[int, CaseStats], case: pd.Series, bars: Bars, ledger: Ledger
+    run: Run, stats: Dict[int, CaseStats], point: Point, bars: Bars, ledger: Ledger
 ) -> Interval:
     """g → A → B → U: what is known makes a term each, what is not is joined. Returns B."""
+    case = run.case(point.case)
     alone = together = EMPTY
     if bars.part("blas") is not None:
         # BLAS on the own share while the others work at theirs; what else is local is the library's work.
@@ -200,9 +201,11 @@ def _local_terms(
         first = own_share(run, stats, case, "alone")
         if first is not None:
             alone = local_time(run, first, bars.ranks)
-        second = own_share(run, stats, case, "together")
-        if second is None:
-            second = without_communication(run, stats, case)
+        second = (
+            point.independent_case
+            if point.independent_case >= 0
+            else without_communication(run, stats, case)
+        )
         if second is not None:
             together, ledger.together_case = local_time(run, second, bars.ranks), second
     local = bars.interval(bars.values["own"] - bars.values["blocked"])

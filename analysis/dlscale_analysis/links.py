@@ -74,6 +74,12 @@ class Pairs:
     )  # sentences: ranks or hosts all of whose pairs are slow
 
     @property
+    def farthest(self) -> pd.DataFrame:
+        """Pairs between nodes; on one node all."""
+        between = self.table[~self.table["same_node"].astype(bool)]
+        return between if len(between) else self.table
+
+    @property
     def slow(self) -> pd.DataFrame:
         return self.table[self.table["slow"]].sort_values("excess", ascending=False, kind="stable")
 
@@ -131,16 +137,16 @@ def bus_table(run: Run, stats: Dict[int, CaseStats], pairs: Sequence["Pairs"] = 
 
 
 def pair_roof(run: Run, case: pd.Series, bus: float, pairs: Sequence["Pairs"]) -> float:
-    """Bus bytes / bandwidth of the median pair + its latency, by pairs of the same ranks in the same launch. NaN without
-    pairs of LARGE messages: what smaller ones reach is latency, no bandwidth."""
+    """Bus bytes / bandwidth of the median pair + its latency, by pairs of the same ranks in the same launch: those between
+    nodes where there are any. NaN without pairs of LARGE messages: what smaller ones reach is latency, no bandwidth."""
     same = ("launch", "ranks", "placement")
     known = [e for e in pairs if all(run.case(e.case)[name] == case[name] for name in same)]
     large = [entry for entry in known if entry.bytes >= LARGE]
     small = [entry for entry in known if entry.bytes <= SMALL]
     if not large or not bus > 0:
         return math.nan
-    bandwidth = max(large, key=lambda entry: entry.bytes).table["bandwidth"].median()
-    latency = min(small, key=lambda entry: entry.bytes).table["seconds"].median() if small else 0.0
+    bandwidth = max(large, key=lambda entry: entry.bytes).farthest["bandwidth"].median()
+    latency = min(small, key=lambda entry: entry.bytes).farthest["seconds"].median() if small else 0.0
     return bus / float(bandwidth) + float(latency)
 
 

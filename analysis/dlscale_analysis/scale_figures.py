@@ -34,19 +34,20 @@ def curve_figure(curve: Curve) -> str:
     if len(known) < 2:
         return ""
     drawing = Svg(WIDTH, 290, f"Scaling of {curve.name}")
-    base, most = curve.base, max(point.p for point in known)
+    base = curve.base
+    least, most = min(point.p for point in known), max(point.p for point in known)
     factor, name = scale_of(max(point.rate for point in known), curve.unit)
     ideal = base.rate / base.p
-    left = Scale(base.p / 1.15, most * 1.15, *PANELS[0], log=True)
+    left = Scale(least / 1.15, most * 1.15, *PANELS[0], log=True)
     reached = [end for point in known for end in (point.rate, *point.rate_ends) if math.isfinite(end)]
-    low, high = min(reached) / factor / 1.3, max(ideal * most, *reached) / factor * 1.3
+    low, high = min(ideal * least, *reached) / factor / 1.3, max(ideal * most, *reached) / factor * 1.3
     y = Scale(low, high, 236, 34, log=True)
     _rank_axis(drawing, left, known, 236, 34)
     for tick in log_ticks(low, high):
         drawing.line(left.first, y(tick), left.last, y(tick), "grid")
         drawing.text(left.first - 6, y(tick) + 3.5, f"{tick:,g}", "t n", "end")
     drawing.text(left.first, 18, f"{name}, all ranks", "t head")
-    ends = [(p, ideal * p / factor) for p in (base.p, most)]
+    ends = [(p, ideal * p / factor) for p in (least, most)]
     drawing.polyline([(left(p), y(rate)) for p, rate in ends], "ideal")
     line = [point for point in known if not point.again]
     drawing.polyline([(left(point.p), y(point.rate / factor)) for point in line], "series s0")
@@ -55,12 +56,11 @@ def curve_figure(curve: Curve) -> str:
         tip = f"p = {point.p}: {quantity(point.rate, curve.unit, 4)} (case {point.case})"
         kind = "hollow" if point.again else "piece f0"
         drawing.dot(left(point.p), y(point.rate / factor), 4, kind, tip)
-    _efficiency_panel(drawing, curve, known)
+    _efficiency_panel(drawing, curve, known, Scale(least / 1.15, most * 1.15, *PANELS[1], log=True))
     return drawing.render()
 
 
-def _efficiency_panel(drawing: Svg, curve: Curve, known: List[Point]) -> None:
-    x = Scale(min(point.p for point in known) / 1.15, max(point.p for point in known) * 1.15, *PANELS[1], log=True)
+def _efficiency_panel(drawing: Svg, curve: Curve, known: List[Point], x: Scale) -> None:
     values = [end for point in known for end in _ends(point.efficiency)]
     values += [end for point in known for end in _ends(point.independent)]
     low = min(0.8, *values) - 0.03

@@ -166,16 +166,16 @@ def pair_summary(pairs: Pairs) -> str:
 
 def of_sweep(sweep: BlockSweep) -> str:
     """What the library's own default costs."""
-    best, own, gain = sweep.best, sweep.library, sweep.gain
+    best, default, gain = sweep.best, sweep.default, sweep.gain
     text = f"best: {best.block}, {quantity(best.rate, 'FLOP/s', 4)} on {plural(sweep.ranks, 'rank')}"
-    if sweep.librarys < 0:
+    if sweep.default_block < 0:
         return f"{text}; the file does not tell the library's default"
-    if own is None or gain is None:
-        return f"{text}; the library's default ({sweep.librarys}) was not measured"
-    if own is best:
+    if default is None or gain is None:
+        return f"{text}; the library's default ({sweep.default_block}) was not measured"
+    if default is best:
         return f"{text}: the library's default"
     ends = f" [{gain.low:.2f}, {gain.high:.2f}]" if gain.valid else ""
-    return f"{text}, {gain.median:.2f}{ends} × the library's default ({own.block})"
+    return f"{text}, {gain.median:.2f}{ends} × the library's default ({default.block})"
 
 
 PRODUCTS = (

@@ -15,7 +15,7 @@ from typing import Dict, List, Optional
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats
+from .casestats import CaseStats, usable
 from .load import Run
 from .places import oversubscribed
 from .stats import column_quantiles, scaled_mad
@@ -177,7 +177,7 @@ def slow_hosts(run: Run, slow: List[SlowRank]) -> List[SlowHost]:
 def _judgeable(case: pd.Series, stats: CaseStats, crowded: Dict[int, bool]) -> bool:
     """Do this case's times speak of single ranks? Not where ranks fight for processors: there only the no-op does."""
     fair = case["workload"] == "noop" or not crowded.get(int(case["launch"]), False)
-    return fair and not stats.distributed and case["status"] not in ("failed", "skipped")
+    return fair and not stats.distributed and usable(case)
 
 
 def _hardware(run: Run, launch: int, ranks: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats, read_cases, usable
+from .casestats import CaseStats, read_cases, usable, verdict
 from .load import CASE_COLUMNS, Run
 from .stats import EMPTY, Interval, column_quantiles, median_interval, mover_ratio
 from .steps import roof_rates
@@ -67,6 +67,7 @@ def _row(
             )
         }
     )
+    row["why"] = verdict(case)
     found = stats.get(case_id)
     row.update(_measured(found, target))
     row.update(_roofs(case, found, run, stats, labels))

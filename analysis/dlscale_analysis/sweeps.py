@@ -57,22 +57,22 @@ class BlockSweep:
     name: str
     ranks: int
     points: List[BlockPoint]
-    librarys: int  # what the library takes unless a program says otherwise; −1 where the file does not say
+    default_block: int  # what the library takes unless a program says otherwise; −1 where the file does not say
 
     @property
     def best(self) -> BlockPoint:
         return max(self.points, key=lambda point: point.rate)
 
     @property
-    def library(self) -> Optional[BlockPoint]:
+    def default(self) -> Optional[BlockPoint]:
         """The library's own default, where it was measured."""
-        return next((point for point in self.points if point.block == self.librarys), None)
+        return next((point for point in self.points if point.block == self.default_block), None)
 
     @property
     def gain(self) -> Optional[Interval]:
         """Rate of the best / rate of the library's default."""
-        own = self.library
-        return None if own is None else mover_ratio(own.time, self.best.time)
+        default = self.default
+        return None if default is None else mover_ratio(default.time, self.best.time)
 
 
 def logical_block(case: pd.Series) -> int:
@@ -150,6 +150,6 @@ def block_sweeps(run: Run, stats: Dict[int, CaseStats], labels: Dict[int, str]) 
             words = labels[int(members[0]["id"])].split()
             name = " ".join(word for word in words if not word.startswith("logical_block="))
             order = [points[block] for block in sorted(points)]
-            librarys = max(_block(case["results"].get("library_logical_block")) for case in members)
-            sweeps.append(BlockSweep(name, int(members[0]["ranks"]), order, librarys))
+            default = max(_block(case["results"].get("library_logical_block")) for case in members)
+            sweeps.append(BlockSweep(name, int(members[0]["ranks"]), order, default))
     return sweeps

@@ -80,7 +80,7 @@ def _print_cases(console: Console, cases: pd.DataFrame) -> None:
         slowest = f"{row['slowest_rank']} ({row['slowest_host']})" if row["ranks"] > 1 else ""
         cells = [
             str(row["case"]),
-            Text(row["label"], style="red" if row["status"] == "failed" else ""),
+            Text(row["label"], style="red" if row["why"] else ""),
             quantity(row["rate"], row["unit"], 4),
             _interval(row),
             roof,

@@ -66,7 +66,7 @@ def headline_tiles(view: Overview) -> List[Tile]:
                 + span(row["sharing_low"], row["sharing_high"], 1.0, ""),
             )
         )
-    noop = cases[(cases["workload"] == "noop") & np.isfinite(cases["median_s"])]
+    noop = cases[(cases["workload"] == "noop") & (cases["why"] == "") & np.isfinite(cases["median_s"])]
     if len(noop):
         row = noop.iloc[0]
         tiles.append(

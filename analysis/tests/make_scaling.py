@@ -125,7 +125,8 @@ def pdgemm_case(p: int, blas: float, pack: float, mpi: List[float], **options: A
     size = options.pop("size", 2048)
     params = {"m": size, "n": size, "k": size, "mb": 128, "nb": 128, "grid": "auto"}
     params.update({"logical_block": 256, "scaling": "strong", **options.pop("params", {})})
-    options["results"] = {"library_logical_block": 32, **options.get("results", {})}
+    results = {"library_logical_block": 32, **options.get("results", {})}
+    options["results"] = {key: value for key, value in results.items() if value is not None}
     return CaseSpec(
         "pdgemm",
         blas + pack,

@@ -70,7 +70,18 @@ def test_over_several_nodes_a_full_node_is_the_baseline(tmp_path):
     assert curve.last.efficiency.median == pytest.approx(1, rel=1e-6)
     assert curve.points[0].efficiency.median == pytest.approx(21.5 / 20, rel=1e-6)
     (single,) = found(write(tmp_path, steps()))
-    assert single.base.p == 1
+    assert single.base.p == 1 and not single.full_node
+    # Two ranks are not a node of three.
+    (none,) = found(write_new(tmp_path, hosts=2, ranks_per_host=3, threads=1, cases=steps()[1:]))
+    assert none.base.p == 2 and "a full node" not in none.base_text
+
+
+def test_a_batched_full_node_and_one_rank_alone_have_a_ratio(tmp_path):
+    path = write_new(tmp_path, hosts=2, ranks_per_host=2, threads=1, cases=steps())
+    edit(path, 1, mode="batched")
+    (curve,) = found(path)
+    assert curve.points[0].efficiency.median == pytest.approx(21.5 / 20, rel=1e-6)
+    assert curve.last.why  # isolated on several ranks against batched
 
 
 def test_strong_scaling_counts_the_work_of_all_ranks(tmp_path):

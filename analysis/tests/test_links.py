@@ -124,11 +124,11 @@ def test_logical_block_sweep(tmp_path):
     edit(path, 0, results=b'{"logical_block": 64}')  # what was in effect counts, not what was asked for
     (sweep,) = looked(path).sweeps
     assert [(point.block, point.case) for point in sweep.points] == [(64, 0), (256, 1)]
-    assert sweep.library is None and sweep.gain is None
+    assert sweep.default is None and sweep.gain is None
     assert of_sweep(sweep).endswith("the library's default (32) was not measured")
 
 
-def test_the_librarys_block_is_the_files(tmp_path):
+def test_the_default_block_is_what_the_file_says(tmp_path):
     def sweep_of(**results):
         cases = [
             pdgemm_case(2, blas, 0.0, [0.0] * 2, params={"logical_block": block}, results=results)
@@ -138,10 +138,10 @@ def test_the_librarys_block_is_the_files(tmp_path):
         return sweep
 
     sweep = sweep_of(library_logical_block=64)
-    assert sweep.library.block == 64 and sweep.gain.median == pytest.approx(1.125)
+    assert sweep.default.block == 64 and sweep.gain.median == pytest.approx(1.125)
     assert of_sweep(sweep).endswith("× the library's default (64)")
-    sweep = sweep_of(library_logical_block=None)
-    assert sweep.library is None and of_sweep(sweep).endswith("does not tell the library's default")
+    sweep = sweep_of(library_logical_block=None)  # a file from before the fact was kept
+    assert sweep.default is None and of_sweep(sweep).endswith("does not tell the library's default")
 
 
 def test_what_the_librarys_block_costs(tmp_path, capsys):

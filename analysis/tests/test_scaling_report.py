@@ -98,6 +98,16 @@ def test_isolated_and_batched_points_are_never_joined(scaling_file):
     assert lengths == sorted([(False, n) for n in isolated] + [(True, n) for n in batched])
 
 
+def test_points_with_fewer_ranks_than_the_baseline_are_inside_their_panels(scaling_file):
+    with load(scaling_file) as run:
+        curve = look(run).scaling.curves[0].curve
+    assert curve.base.p == 2 and curve.points[0].p == 1
+    drawn = scale_figures.curve_figure(curve)
+    places = [float(x) for x in re.findall(r'<circle[^>]* cx="([\d.]+)"', drawn)]
+    assert len(places) >= 6
+    assert all(any(low <= x <= high for low, high in scale_figures.PANELS) for x in places)
+
+
 def test_ledger_bars_are_the_loss(tmp_path):
     path = str(tmp_path / "one_node.h5")  # against one rank: two ledgers
     write_run(path, scaling_spec(hosts=1, ranks_per_host=4))
