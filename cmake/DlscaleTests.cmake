@@ -54,12 +54,6 @@ function(dlscale_mpi_tests)
     set_tests_properties(mpi_tests_${ranks} PROPERTIES LABELS mpi PROCESSORS ${ranks} TIMEOUT 120
       ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
   endforeach()
-  if(TARGET dlscale_scalapack)
-    add_test(NAME mpi_delay_2 COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe ${MPIEXEC_NUMPROC_FLAG} 2
-                                      $<TARGET_FILE:mpi_tests> "[.mpi-delay]")
-    set_tests_properties(mpi_delay_2 PROPERTIES LABELS mpi PROCESSORS 2 TIMEOUT 120 ENVIRONMENT
-      "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;DLSCALE_TEST_MPI_DELAY=0.005:1")
-  endif()
   # Several "nodes" on one host: ranks per node; round-robin; ranks.
   foreach(split "2;0;4" "3;0;4" "2;1;4" "3;1;4" "1;0;3")
     list(GET split 0 per)

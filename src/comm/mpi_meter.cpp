@@ -5,7 +5,6 @@
 #include <mpi.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <utility>
 
 #include "base/clock.hpp"
@@ -17,23 +16,9 @@ thread_local constinit bool metering = false;
 thread_local constinit MpiTime spent;
 constinit std::atomic<std::int64_t> planted_ns = 0;
 
-// Nanoseconds added to every metered call of this rank.
-std::int64_t planted_delay_ns() {
-  const char* text = std::getenv("DLSCALE_TEST_MPI_DELAY");
-  if (text == nullptr) return 0;
-  char* end = nullptr;
-  const double seconds = std::strtod(text, &end);
-  if (*end == ':') {
-    int rank = -1;
-    if (PMPI_Comm_rank(MPI_COMM_WORLD, &rank) != MPI_SUCCESS || rank != std::atoi(end + 1)) return 0;
-  }
-  return static_cast<std::int64_t>(1e9 * seconds);
-}
-
 template <class Call>
 int timed(Call&& call) {
-  static const std::int64_t always_ns = planted_delay_ns();
-  const std::int64_t delay_ns = always_ns + planted_ns.load(std::memory_order_relaxed);
+  const std::int64_t delay_ns = planted_ns.load(std::memory_order_relaxed);
   metering = false;  // an MPI call made inside an MPI call is not counted twice
   const std::int64_t start = now_ns();
   const int code = call();

@@ -2,9 +2,6 @@
 /// Time that a thread spends inside MPI, in libraries that know nothing of us as well: the program
 /// defines the MPI calls itself and forwards them to their PMPI_ twins (mpi_meter.cpp says which).
 /// Switched off, which is the usual state, a call costs one test of a flag more.
-///
-/// For tests only: DLSCALE_TEST_MPI_DELAY=SECONDS, or SECONDS:RANK (in the world), makes every metered
-/// call so much longer.
 #pragma once
 
 #include <cstdint>

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/text.hpp"
 #include "comm/mpi_meter.hpp"
+#include "measure/forwarding_workload.hpp"
 
 namespace dlscale {
 namespace {
@@ -49,42 +50,35 @@ class Neighbour {
   std::jthread thread_;
 };
 
-class SlowerWorkload final : public Workload {
+class SlowerWorkload final : public ForwardingWorkload {
  public:
   SlowerWorkload(std::unique_ptr<Workload> workload, std::vector<Plant> plants)
-      : workload_(std::move(workload)), plants_(std::move(plants)) {}
-  void prepare() override { workload_->prepare(); }
-  void reset() override { workload_->reset(); }
+      : ForwardingWorkload(std::move(workload)), plants_(std::move(plants)) {}
   void before_sample() override {
     before_ns_ = 0;
-    workload_->before_sample();
+    ForwardingWorkload::before_sample();
   }
   void run() override {
     before_ns_ += work("before");
     plant_mpi_delay(planned("mpi"));
-    workload_->run();
+    ForwardingWorkload::run();
     plant_mpi_delay(0);
     work("after");
   }
   void begin_block(std::int32_t block) override {
     for (const Plant& plant : plants_)
       if (plant.kind == "neighbour") neighbour_ = std::make_unique<Neighbour>();
-    workload_->begin_block(block);
+    ForwardingWorkload::begin_block(block);
   }
   void end_block(std::int32_t block) override {
     neighbour_.reset();
-    workload_->end_block(block);
+    ForwardingWorkload::end_block(block);
   }
-  void take_parts(std::span<double> seconds) override { workload_->take_parts(seconds); }
-  void take_layers(std::span<double> seconds) override { workload_->take_layers(seconds); }
   // The workload counts from where it began; the sample began with what was planted before it.
   void take_buckets(std::span<double> seconds) override {
-    workload_->take_buckets(seconds);
+    ForwardingWorkload::take_buckets(seconds);
     for (double& s : seconds) s += 1e-9 * static_cast<double>(before_ns_);
   }
-  void take_epoch(std::span<double> values) override { workload_->take_epoch(values); }
-  Check verify() override { return workload_->verify(); }
-  std::string results() const override { return workload_->results(); }
 
  private:
   std::int64_t planned(std::string_view kind) const {
@@ -99,7 +93,6 @@ class SlowerWorkload final : public Workload {
     return ns > 0 ? now_ns() - begin : 0;
   }
 
-  std::unique_ptr<Workload> workload_;
   std::vector<Plant> plants_;
   std::unique_ptr<Neighbour> neighbour_;
   std::int64_t before_ns_ = 0;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/text.hpp"
+#include "measure/forwarding_workload.hpp"
 
 namespace dlscale {
 namespace {
@@ -27,33 +28,22 @@ bool names(std::string_view stage, int rank, int case_id) {
          words[3] == std::to_string(case_id);
 }
 
-class FaultyWorkload final : public Workload {
+class FaultyWorkload final : public ForwardingWorkload {
  public:
   FaultyWorkload(std::unique_ptr<Workload> workload, int rank, int case_id)
-      : workload_(std::move(workload)), rank_(rank), case_id_(case_id) {}
-  void prepare() override { workload_->prepare(); }
-  void reset() override { workload_->reset(); }
-  void before_sample() override { workload_->before_sample(); }
+      : ForwardingWorkload(std::move(workload)), rank_(rank), case_id_(case_id) {}
   void run() override {
     test_fault("run", rank_, case_id_);
     if (block_ >= 0 && runs_in_block_++ > 0) test_fault("block", rank_, case_id_);
-    workload_->run();
+    ForwardingWorkload::run();
   }
   void begin_block(std::int32_t block) override {
     block_ = block;
     runs_in_block_ = 0;
-    workload_->begin_block(block);
+    ForwardingWorkload::begin_block(block);
   }
-  void end_block(std::int32_t block) override { workload_->end_block(block); }
-  void take_parts(std::span<double> seconds) override { workload_->take_parts(seconds); }
-  void take_layers(std::span<double> seconds) override { workload_->take_layers(seconds); }
-  void take_buckets(std::span<double> seconds) override { workload_->take_buckets(seconds); }
-  void take_epoch(std::span<double> values) override { workload_->take_epoch(values); }
-  Check verify() override { return workload_->verify(); }
-  std::string results() const override { return workload_->results(); }
 
  private:
-  std::unique_ptr<Workload> workload_;
   int rank_, case_id_;
   std::int32_t block_ = -1;
   std::int64_t runs_in_block_ = 0;

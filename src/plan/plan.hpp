@@ -77,6 +77,9 @@ struct Case {
   Team team() const { return {occupancy, placement, placement.empty() ? 0 : ranks}; }
 };
 
+/// Equal for cases that measure the same thing: workload, variant, keys, threads, occupancy, ranks.
+std::string identity(const Case& c);
+
 struct Plan {
   std::vector<Case> cases;  ///< noop first, then roofs, then what was asked
   double budget_s = 0;      ///< 0 = no limit

@@ -64,9 +64,6 @@ class CaseMaker {
   std::span<const Entry> entries_;
 };
 
-/// Equal for cases that measure the same thing: workload, params, threads, occupancy.
-std::string identity(const Case& c);
-
 /// Seconds a case needs at least: its blocks of one repetition (of all their samples where a block is a
 /// whole unit), two repetitions of warm-up, all turns.
 double needed_s(const Case& c, Machine& machine);

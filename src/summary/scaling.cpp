@@ -35,12 +35,12 @@ bool communicates(const Case& c) {
   return !c.params.has("communicate") || c.params.boolean("communicate");
 }
 
-bool equal_but_for(const Case& a, const Case& b, const std::set<std::string_view>& without,
-                   bool sizes = false) {
+// Equal but for the strategy, and if `sizes` for how images are divided.
+bool equal_work(const Case& a, const Case& b, bool sizes = false) {
   const auto kept = [&](const Case& c) {
     std::map<std::string_view, Scalar> params;
     for (const auto& [key, value] : c.params.items())
-      if (!without.contains(key) && !(sizes && (key == "batch" || key == "global_batch")))
+      if (!strategy.contains(key) && !(sizes && (key == "batch" || key == "global_batch")))
         params.emplace(key, value);
     return params;
   };
@@ -97,7 +97,7 @@ double own_share_s(const Case& c, std::string_view occupancy, const Plan& plan, 
   const Case* found = nullptr;
   for (const Case& other : plan.cases) {
     if (distributed(other) || !reportable(of(other, outcomes)) ||
-        !equal_but_for(c, other, strategy, true) || std::fabs(other.cost.items - share) > 1e-9 * share)
+        std::fabs(other.cost.items - share) > 1e-9 * share || !equal_work(c, other, true))
       continue;
     const int at_once = other.occupancy == "alone" ? 1 : busiest_node(other, layout, outcomes);
     if (at_once != wanted) continue;
@@ -112,27 +112,29 @@ double without_communication_s(const Case& c, const Plan& plan,
   for (const Case& other : plan.cases)
     if (distributed(other) && !communicates(other) && communicates(c) &&
         reportable(of(other, outcomes)) && other.ranks == c.ranks && other.placement == c.placement &&
-        equal_but_for(c, other, strategy) &&
-        std::fabs(useful_work(other) - useful_work(c)) <= 1e-9 * useful_work(c))
+        std::fabs(useful_work(other) - useful_work(c)) <= 1e-9 * useful_work(c) && equal_work(c, other))
       return local_s(other, c, outcomes);
   return not_a_number;
 }
 
-// What the curves of a workload differ in.
+// By what the curves of a workload differ in.
 void name_points(std::vector<ScalingPoint>& points) {
+  std::map<std::string_view, const Case*> first;
+  std::map<std::string_view, std::set<std::string_view>> differing;
+  for (const ScalingPoint& point : points) {
+    const Case& own = *point.last;
+    const Case& other = *first.emplace(own.workload, &own).first->second;
+    for (const auto& [key, value] : own.params.items())
+      if (other.params.at(key) != value) differing[own.workload].insert(key);
+  }
   for (ScalingPoint& point : points) {
     const Case& own = *point.last;
     point.name = own.workload;
     if (own.params.has("model")) point.name += " " + own.params.text("model");
     if (!own.dtype.empty()) point.name += " " + own.dtype;
-    for (const auto& [key, value] : own.params.items()) {
-      if (key == "model" || key == "dtype") continue;
-      const bool differs = std::any_of(points.begin(), points.end(), [&](const ScalingPoint& other) {
-        return other.last->workload == own.workload && other.last->params.has(key) &&
-               other.last->params.at(key) != value;
-      });
-      if (differs) point.name += fmt::format(" {}={}", key, to_text(value));
-    }
+    for (const std::string_view key : differing[own.workload])
+      if (key != "model" && key != "dtype")
+        point.name += fmt::format(" {}={}", key, to_text(own.params.at(key)));
   }
 }
 
@@ -141,18 +143,15 @@ void name_points(std::vector<ScalingPoint>& points) {
 std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
                                          const std::vector<CaseOutcome>& outcomes) {
   std::vector<std::vector<const Case*>> curves;
+  std::map<std::string, std::size_t> curve_of;  // by all but the ranks
   for (const Case& c : plan.cases) {
     if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !reportable(of(c, outcomes)))
       continue;
-    const auto same = [&](const std::vector<const Case*>& curve) {
-      return curve.front()->series == c.series && curve.front()->placement == c.placement &&
-             equal_but_for(*curve.front(), c, {});
-    };
-    const auto curve = std::find_if(curves.begin(), curves.end(), same);
-    if (curve == curves.end())
-      curves.push_back({&c});
-    else
-      curve->push_back(&c);
+    Case alike = c;
+    alike.ranks = 0;
+    const auto [at, is_new] = curve_of.emplace(identity(alike) + '\n' + c.series, curves.size());
+    if (is_new) curves.emplace_back();
+    curves[at->second].push_back(&c);
   }
   std::vector<ScalingPoint> points;
   for (const auto& curve : curves) {

@@ -131,6 +131,25 @@ class ScriptedReducer final : public GradientReducer {
   int replicas_;
 };
 
+/// One of several that train together in batches of 4, at the beginning of an epoch.
+struct Replica {
+  Replica(const Graph& graph, Loader& loader, int replicas = 2)
+      : reducer(executor, replicas), trainer(graph, with_buckets(replicas), loader, 4) {
+    trainer.reduce_with(&reducer);
+    trainer.start_epoch(0);
+  }
+  Scripted executor;
+  ScriptedReducer reducer;
+  Trainer trainer;
+
+ private:
+  Scripted& with_buckets(int replicas) {
+    executor.with_buckets();
+    executor.expected_scale = 1.0F / static_cast<float>(replicas);
+    return executor;
+  }
+};
+
 std::shared_ptr<const Dataset> images(std::int64_t train, std::int64_t test) {
   return make_synthetic(5, train, test);
 }
@@ -268,13 +287,9 @@ TEST_CASE("the parts of steps are disjoint and complete") {
 TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
   const Graph graph = network();
   const auto loader = make_loader(images(12, 1), false, options_of(4));
-  Scripted executor;
-  executor.with_buckets();
-  executor.expected_scale = 1.0F / 3;
-  ScriptedReducer reducer(executor, 3);
-  Trainer trainer(graph, executor, *loader, 4);
-  trainer.reduce_with(&reducer);
-  trainer.start_epoch(0);
+  Replica replica(graph, *loader, 3);
+  Scripted& executor = replica.executor;
+  Trainer& trainer = replica.trainer;
   REQUIRE(trainer.step());
   CHECK(executor.calls == std::vector<std::string>{"load", "forward", "backward", "progress", "start 0",
                                                    "progress", "start 1", "finish", "update"});
@@ -287,13 +302,9 @@ TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
 TEST_CASE("a replica whose loss explodes takes part in the reduction, with a NaN for all to see") {
   const Graph graph = network();
   const auto loader = make_loader(images(12, 1), false, options_of(4));
-  Scripted executor;
-  executor.with_buckets();
-  executor.expected_scale = 0.5F;
-  ScriptedReducer reducer(executor, 2);
-  Trainer trainer(graph, executor, *loader, 4);
-  trainer.reduce_with(&reducer);
-  trainer.start_epoch(0);
+  Replica replica(graph, *loader);
+  Scripted& executor = replica.executor;
+  Trainer& trainer = replica.trainer;
   executor.loss_of = {{2, 1e9}};
   REQUIRE(trainer.step());
   executor.calls.clear();
@@ -303,27 +314,17 @@ TEST_CASE("a replica whose loss explodes takes part in the reduction, with a NaN
   CHECK(executor.calls.back() == "update");
   CHECK_FALSE(executor.finite());  // as everywhere after the sum
   // The others find a NaN after the update, which the sum has brought them.
-  Scripted other;
-  other.with_buckets();
-  other.expected_scale = 0.5F;
-  ScriptedReducer its_reducer(other, 2);
-  Trainer replica(graph, other, *loader, 4);
-  replica.reduce_with(&its_reducer);
-  replica.start_epoch(0);
-  other.buckets().front().gradients[0] = std::nanf("");
-  CHECK_THROWS_AS(replica.step(), TrainingFailed);
+  Replica other(graph, *loader);
+  other.executor.buckets().front().gradients[0] = std::nanf("");
+  CHECK_THROWS_AS(other.trainer.step(), TrainingFailed);
 }
 
 TEST_CASE("a parameter that is broken in one replica alone is not a failure of all") {
   const Graph graph = network();
   const auto loader = make_loader(images(12, 1), false, options_of(4));
-  Scripted executor;
-  executor.with_buckets();
-  executor.expected_scale = 0.5F;
-  ScriptedReducer reducer(executor, 2);
-  Trainer trainer(graph, executor, *loader, 4);
-  trainer.reduce_with(&reducer);
-  trainer.start_epoch(0);
+  Replica replica(graph, *loader);
+  Scripted& executor = replica.executor;
+  Trainer& trainer = replica.trainer;
   executor.broken_update = 1;
   executor.broken_tensor = "conv2.weight";
   // TrainingFailed would be taken for what all replicas throw.

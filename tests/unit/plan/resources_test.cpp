@@ -169,13 +169,22 @@ TEST_CASE("times are predicted from the assumed rates, shared fairly") {
         Approx(f64 / 2));
 }
 
-TEST_CASE("the budget covers every case's need first, the rest is shared equally") {
+namespace {
+
+// Two cases of so many FLOP on one core of 16 GFLOP/s.
+Plan plan_of_two(double budget_s, double first, double second) {
   Layout layout = layout_of(1, 1, 1);
   layout.ranks[0].cores = 1;
-  const auto plan = plan_of(
-      "run.time_budget = 100\n[[case]]\nworkload = \"big\"\nwork = 16e9\n[[case]]\nworkload = "
-      "\"big\"\nwork = 32e9\n",
-      layout);
+  std::string job = "run.time_budget = " + std::to_string(budget_s) + "\n";
+  for (const double work : {first, second})
+    job += "[[case]]\nworkload = \"big\"\nwork = " + std::to_string(work) + "\n";
+  return plan_of(job, layout);
+}
+
+}  // namespace
+
+TEST_CASE("the budget covers every case's need first, the rest is shared equally") {
+  const auto plan = plan_of_two(100, 16e9, 32e9);
   const auto asked = asked_of(plan);
   CHECK(plan.cases[0].budget_s == Approx(2));                 // noop
   CHECK(asked[1].budget_s - asked[0].budget_s == Approx(8));  // (6 + 2) repetitions of 1 s and 2 s
@@ -204,12 +213,7 @@ TEST_CASE("words for numbers of ranks") {
 }
 
 TEST_CASE("a case predicted to cost nothing gets time all the same, however little there is") {
-  Layout layout = layout_of(1, 1, 1);
-  layout.ranks[0].cores = 1;
-  const auto plan = plan_of(
-      "run.time_budget = 10\n[[case]]\nworkload = \"big\"\nwork = 32e9\n[[case]]\nworkload = "
-      "\"big\"\nwork = 1e3\n",
-      layout);
+  const auto plan = plan_of_two(10, 32e9, 1e3);
   const auto asked = asked_of(plan);
   CHECK(asked[0].budget_s == Approx(16));  // more than there is
   CHECK(asked[1].budget_s > 0.1 * 10);
