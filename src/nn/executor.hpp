@@ -73,6 +73,9 @@ struct LayerView {
   std::vector<std::vector<float>> parameters, parameter_gradients;
   std::vector<float> mean, variance;  ///< batch norm: of this batch; running ones in inference
   std::vector<float> mask;            ///< dropout: 0 or 1/(1 − rate)
+  /// Convolutions: whether Winograd's algorithm computed the output or the input's gradient, and whether
+  /// it computed the weights' gradient.
+  bool winograd = false, winograd_weights = false;
 };
 
 /// All functions throw Error(case_failed) with the library's own words. Not thread-safe. The thread that
@@ -143,9 +146,10 @@ std::unique_ptr<Executor> make_cpu_executor(const Graph& graph, const ExecutorOp
 
 /// Bytes a CPU executor will hold for one program. Programs share parameters, arena and scratch.
 struct MemoryEstimate {
-  double parameters = 0;  ///< with gradients, optimiser state and copies in other layouts
+  double parameters = 0;  ///< with gradients and optimiser state
+  double copies = 0;      ///< of weights in other layouts and types, of this program alone
   double arena = 0, scratch = 0;
-  double total() const { return parameters + arena + scratch; }
+  double total() const { return parameters + copies + arena + scratch; }
 };
 /// The plan's prediction; pure but for what the library says of Winograd's algorithm on this processor.
 MemoryEstimate predicted_memory(const Graph& graph, const ExecutorOptions& options, int batch,

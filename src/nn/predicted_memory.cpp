@@ -38,10 +38,14 @@ class Estimate {
     const bool state = training_ || options_.trains;
     const double copies = f32_bytes * (state ? 2 + state_values(options_.optimizer) : 1);
     double bytes = 0;
-    for (const Parameter& p : graph_.parameters()) {
-      bytes += copies * padded_count(p);
-      if (p.kind == ParameterKind::weight) bytes += working_copies(p) * padded_count(p);
-    }
+    for (const Parameter& p : graph_.parameters()) bytes += copies * padded_count(p);
+    return bytes;
+  }
+
+  double copies() const {
+    double bytes = 0;
+    for (const Parameter& p : graph_.parameters())
+      if (p.kind == ParameterKind::weight) bytes += working_copies(p);
     return bytes;
   }
 
@@ -74,17 +78,17 @@ class Estimate {
     return 16 * std::ceil(count / 16);
   }
 
-  // Copies in other layouts or types than the master's: for the forward pass in bf16 or with folded
-  // batch norms, for gradients of inputs by direct convolutions.
+  // Bytes of copies in other layouts or types than the master's: for the forward pass in bf16 or with
+  // folded batch norms, for gradients of inputs by direct convolutions.
   double working_copies(const Parameter& p) const {
     const Layer& layer = graph_.layer(p.layer);
     const bool backward = training_ && graph_.needs_gradient(layer.inputs.front());
-    if (options_.precision == Precision::bf16) return backward ? 4 : 2;
+    const double once = f32_bytes * padded_count(p);
+    if (options_.precision == Precision::bf16) return backward ? once : once / 2;
     const bool winograd = by_winograd(layer, options_, batch_);
     if (!training_)
-      return winograd ? winograd_bytes(layer, batch_, options_.threads, false).weights / padded_count(p)
-                      : f32_bytes;
-    return backward && layer.op == Op::conv && !winograd ? f32_bytes : 0;
+      return winograd ? winograd_bytes(layer, batch_, options_.threads, false).weights : once;
+    return backward && layer.op == Op::conv && !winograd ? once : 0;
   }
 
   std::size_t bytes_of(const Shape& shape, double value) const {
@@ -147,7 +151,10 @@ class Estimate {
 MemoryEstimate predicted_memory(const Graph& graph, const ExecutorOptions& options, int batch,
                                 Mode mode) {
   Estimate estimate(graph, options, batch, mode);
-  return {.parameters = estimate.parameters(), .arena = estimate.arena(), .scratch = estimate.scratch()};
+  return {.parameters = estimate.parameters(),
+          .copies = estimate.copies(),
+          .arena = estimate.arena(),
+          .scratch = estimate.scratch()};
 }
 
 }  // namespace dlscale::nn

@@ -26,9 +26,13 @@ bool suits_winograd(const Layer& layer, std::int64_t batch) {
   return tile_cost * images * tiles + weights_cost < direct;
 }
 
-bool by_winograd(const Layer& layer, const ExecutorOptions& options, std::int64_t batch) {
+bool wants_winograd(const Layer& layer, const ExecutorOptions& options, std::int64_t batch) {
   if (options.precision != Precision::f32 || options.algorithm == "direct") return false;
-  return (options.algorithm == "winograd" || suits_winograd(layer, batch)) && has_winograd(layer, batch);
+  return options.algorithm == "winograd" || suits_winograd(layer, batch);
+}
+
+bool by_winograd(const Layer& layer, const ExecutorOptions& options, std::int64_t batch) {
+  return wants_winograd(layer, options, batch) && has_winograd(layer, batch);
 }
 
 }  // namespace dlscale::nn

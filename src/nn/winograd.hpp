@@ -17,19 +17,22 @@ bool has_winograd();
 /// Whether it has it for this layer, of any kind.
 bool has_winograd(const Layer& layer, std::int64_t batch);
 
-/// Whether an executor computes this layer by it, in all passes: what the options ask for, as far as the
-/// library has it. The one rule, for programs, predictions of memory and tolerances alike.
+/// Whether the options ask for it. A pass for which the library has none is direct all the same. Pure.
+bool wants_winograd(const Layer& layer, const ExecutorOptions& options, std::int64_t batch);
+/// Whether the forward pass of this layer is computed by it.
 bool by_winograd(const Layer& layer, const ExecutorOptions& options, std::int64_t batch);
 
-/// How much larger a tolerance is where by_winograd(): the transforms amplify rounding (Barabasz et al.
-/// 2020, doi 10.1145/3412380).
-inline constexpr double winograd_factor = 6;
+/// How much larger the tolerance of a pass that it computes is: the transforms amplify rounding
+/// (Barabasz et al. 2020, doi 10.1145/3412380). F(4×4, 3×3) of oneDNN 2.6 came to 0.20 of a direct
+/// convolution's tolerance at most (docs/networks.md).
+inline constexpr double winograd_factor = 2;
 
 /// What the layer holds by Winograd's algorithm; 0 where the library has none. Asked of the library:
 /// whether it transforms all tiles at once or block by block depends on the processor's caches.
 struct WinogradBytes {
   double scratch = 0;  ///< the largest of its passes
-  double weights = 0;  ///< as the forward pass reads them: for inference transformed, 4 times as large
+  double weights =
+      0;  ///< as the forward pass reads them: for inference transformed, up to 4 times as large
 };
 WinogradBytes winograd_bytes(const Layer& layer, std::int64_t batch, int threads, bool training);
 

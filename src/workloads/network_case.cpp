@@ -10,7 +10,6 @@
 #include "base/error.hpp"
 #include "nn/models.hpp"
 #include "nn/reference/check_inference.hpp"
-#include "nn/winograd.hpp"
 
 namespace dlscale {
 namespace {
@@ -166,20 +165,13 @@ void take_layer_times(nn::Executor& executor, std::span<double> seconds) {
 
 Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn::Mode mode,
                    std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed) {
-  const nn::ExecutorOptions options = network_options(params, 1, seed);
-  const auto tolerance_of = [&](const nn::Layer& layer) {
-    nn::LayerTolerance tolerance;
-    if (options.precision == nn::Precision::bf16) tolerance.u_out = 0x1p-8;
-    if (nn::by_winograd(layer, options, batch)) tolerance.winograd = nn::winograd_factor;
-    return tolerance;
-  };
+  nn::LayerTolerance tolerance;
+  if (params.text("dtype") == "bf16") tolerance.u_out = 0x1p-8;
   nn::LayerVerdict worst;
   int shown_forward = 0, shown_backward = 0;
   executor.observe([&](const nn::LayerView& view) {
     ++(view.backward ? shown_backward : shown_forward);
     const nn::Layer& layer = graph.layer(view.layer);
-    const nn::LayerTolerance tolerance =
-        tolerance_of(view.fused.empty() ? layer : graph.layer(view.fused.front()));
     if (layer.op == nn::Op::softmax_cross_entropy && labels.empty()) return;
     const nn::LayerVerdict own =
         mode == nn::Mode::training

@@ -12,6 +12,7 @@ void Builder::backward() {
   for (int i = static_cast<int>(program_.groups.size()); i-- > 0;) {
     const int begin = static_cast<int>(program_.steps.size());
     backward_group(i);
+    program_.group_slots[static_cast<std::size_t>(i)].winograd = made(i).winograd;
     program_.backward.push_back(
         {.group = i, .begin = begin, .end = static_cast<int>(program_.steps.size())});
   }
@@ -122,8 +123,7 @@ void Builder::conv_backward(const Group& group, Made& made) {
                                    any(facts.weights, Type::f32), bias, any(facts.dst, type_),
                                    *made.conv);
     };
-    auto pd = make(conv_algorithm(head));
-    if (!pd) pd = make(Algorithm::convolution_direct);
+    const auto pd = fastest(head, made.winograd.weights, make);
     if (!pd) refuse();
     const Tensor source = ensure(value(head.inputs.front()), pd->src_desc());
     const Tensor output = ensure(own, pd->diff_dst_desc());
@@ -142,8 +142,7 @@ void Builder::conv_backward(const Group& group, Made& made) {
     return conv_backward_data(algorithm, facts, any(facts.src, type_), any(facts.weights, type_),
                               any(facts.dst, type_), *made.conv);
   };
-  auto pd = make(conv_algorithm(head));
-  if (!pd) pd = make(Algorithm::convolution_direct);
+  const auto pd = fastest(head, made.winograd.data, make);
   if (!pd) refuse();
   const Tensor output = ensure(own, pd->diff_dst_desc());
   const Tensor weights = parameter(head.parameters[0], pd->weights_desc());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nn/onednn/program.hpp"
+#include "nn/winograd.hpp"
 
 namespace dlscale::nn::onednn {
 
@@ -40,6 +41,7 @@ class Builder {
     Tensor source;  ///< as the primitive read it, perhaps reordered
     Tensor mean, variance, workspace, mask, loss_gradient;
     bool alias = false;  ///< output is the input
+    WinogradPasses winograd;
   };
 
   // Slots and steps (builder.cpp).
@@ -67,7 +69,18 @@ class Builder {
   void concat_group(const Group& group);
   void zero_pad_group(const Group& group);
   void loss_group(const Group& group, Made& made);
-  Algorithm conv_algorithm(const Layer& layer) const;
+  /// A convolution's primitive by Winograd's algorithm where that is wanted and the library has it, else
+  /// direct; make(Algorithm) makes one, or nothing.
+  template <class Make>
+  auto fastest(const Layer& layer, bool& by_winograd, Make&& make) const {
+    by_winograd = false;
+    if (wants_winograd(layer, options_, program_.batch))
+      if (auto primitive = make(Algorithm::convolution_winograd)) {
+        by_winograd = true;
+        return primitive;
+      }
+    return make(Algorithm::convolution_direct);
+  }
 
   // Backward (backward_builder.cpp).
   void backward_group(int index);
@@ -113,11 +126,11 @@ void Builder::emit(const Descriptor& descriptor, dnnl::primitive primitive,
   step.scratch = descriptor.scratchpad_desc();
   step.piece = piece_;
   if (piece_ >= 0) {
-    // A piece is named by its own primitive, not by a reorder beside it, whose name may be any
-    // ("jit:uni").
-    constexpr bool reorders = std::is_same_v<Descriptor, dnnl::reorder::primitive_desc>;
+    // A piece is named by its own primitive, not by a reorder or the gradient of a fused ReLU before it.
+    constexpr bool beside = std::is_same_v<Descriptor, dnnl::reorder::primitive_desc> ||
+                            std::is_same_v<Descriptor, dnnl::eltwise_backward::primitive_desc>;
     std::string& name = program_.times[static_cast<std::size_t>(piece_)].implementation;
-    if (!reorders && !named_.contains(piece_)) {
+    if (!beside && !named_.contains(piece_)) {
       name = descriptor.impl_info_str();
       named_.insert(piece_);
     } else if (name.empty()) {

@@ -7,7 +7,6 @@
 #include "nn/onednn/builder.hpp"
 #include "nn/onednn/fold.hpp"
 #include "nn/onednn/host_ops.hpp"
-#include "nn/winograd.hpp"
 
 namespace dlscale::nn::onednn {
 namespace {
@@ -22,6 +21,7 @@ void Builder::forward() {
   for (int i = 0; i < static_cast<int>(program_.groups.size()); ++i) {
     const int begin = static_cast<int>(program_.steps.size());
     forward_group(i);
+    program_.group_slots[static_cast<std::size_t>(i)].winograd = made(i).winograd;
     program_.forward.push_back(
         {.group = i, .begin = begin, .end = static_cast<int>(program_.steps.size())});
   }
@@ -75,11 +75,6 @@ void Builder::forward_group(int index) {
   program_.group_slots[static_cast<std::size_t>(index)].output = value(group.last()).slot;
 }
 
-Algorithm Builder::conv_algorithm(const Layer& layer) const {
-  return by_winograd(layer, options_, program_.batch) ? Algorithm::convolution_winograd
-                                                      : Algorithm::convolution_direct;
-}
-
 void Builder::conv_group(const Group& group, Made& made) {
   const Layer& head = layer(group.head);
   const ConvFacts facts =
@@ -91,8 +86,7 @@ void Builder::conv_group(const Group& group, Made& made) {
     return conv_forward(prop, algorithm, facts, any(facts.src, type_), any(facts.weights, type_), bias,
                         any(facts.dst, type_), group.relu >= 0 ? relu_after() : dnnl::post_ops());
   };
-  made.conv = make(conv_algorithm(head));
-  if (!made.conv) made.conv = make(Algorithm::convolution_direct);
+  made.conv = fastest(head, made.winograd.forward, make);
   if (!made.conv)
     throw Error(ExitCode::case_failed, fmt::format("layer {} can't be computed", head.name),
                 "oneDNN has no convolution for it");

@@ -56,12 +56,18 @@ struct Stretch {
   int bucket_ready = -1;  ///< highest bucket complete after it; −1 none
 };
 
-/// Tensors of a group that checks look at.
+/// Passes of a convolution that Winograd's algorithm computes.
+struct WinogradPasses {
+  bool forward = false, data = false, weights = false;
+};
+
+/// What checks look at: tensors of a group, and how they were computed.
 struct GroupSlots {
   std::vector<int> inputs;
   int output = -1, output_gradient = -1;
   std::vector<int> input_gradients;  ///< this group's own contributions, one per input; −1 none
   int mean = -1, variance = -1, mask = -1;
+  WinogradPasses winograd;
 };
 
 /// Results of a loaded batch, and what host operations are told.

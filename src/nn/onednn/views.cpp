@@ -79,6 +79,8 @@ LayerView OnednnExecutor::view_before(const Stretch& stretch, bool backward) con
   view.layer = group.last();
   view.backward = backward;
   view.fused = group.members();
+  view.winograd = backward ? slots.winograd.data : slots.winograd.forward;
+  view.winograd_weights = slots.winograd.weights;
   if (!computes(stretch, backward)) return view;
   for (std::size_t i = 0; i < head.inputs.size(); ++i)
     view.inputs.push_back(backward ? kept_values(slots.inputs[i], head.inputs[i])

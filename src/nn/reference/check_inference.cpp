@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "nn/reference/check_parts.hpp"
+#include "nn/winograd.hpp"
 
 namespace dlscale::nn {
 namespace {
@@ -20,8 +21,8 @@ bool sized(const std::vector<float>& values, std::int64_t count) {
 
 // With the effective weights of the folded pair a convolution like any other.
 LayerVerdict folded_convolution(const Layer& conv, const Layer& last, std::int64_t batch,
-                                const LayerView& view, const LayerTolerance& tolerance,
-                                std::uint64_t seed) {
+                                const LayerView& view, LayerTolerance tolerance, std::uint64_t seed) {
+  if (view.winograd) tolerance.winograd = winograd_factor;
   const ConvProblem problem{batch, conv.in, conv.out.channels, conv.groups, conv.window};
   if (view.inputs.size() != 1 || !sized(view.inputs[0], batch * conv.in.count()) ||
       view.parameters.size() != 2 || !sized(view.parameters[1], conv.out.channels) ||

@@ -4,6 +4,7 @@
 
 #include "nn/reference/check_parts.hpp"
 #include "nn/reference/layer_kinds.hpp"
+#include "nn/winograd.hpp"
 
 namespace dlscale::nn {
 namespace {
@@ -49,10 +50,7 @@ class LayerCheck {
   }
 
  private:
-  void see(double ratio, const std::string& what) {
-    if (std::isnan(verdict_.ratio) || (ratio <= verdict_.ratio && !verdict_.what.empty())) return;
-    verdict_ = {ratio, what};
-  }
+  void see(double ratio, const std::string& what) { keep_worse(verdict_, {ratio, what}); }
   void refuse(const std::string& what) { see(std::numeric_limits<double>::infinity(), what); }
   std::string forward_name() const { return last_.name + " forward"; }
   std::string data_name() const { return layer_.name + " backward data"; }
@@ -151,9 +149,9 @@ class LayerCheck {
       return {batch_, layer_.in, layer_.out.channels, layer_.groups, layer_.window};
     return {batch_, {layer_.in.count(), 1, 1}, layer_.out.count(), 1, Window{}};
   }
-  LayerTolerance product_tolerance() const {
+  LayerTolerance product_tolerance(bool winograd) const {
     LayerTolerance u = u_;
-    if (layer_.op == Op::dense) u.winograd = 1;
+    if (winograd) u.winograd = winograd_factor;
     return u;
   }
 
@@ -162,7 +160,7 @@ class LayerCheck {
     extras.relu = relu_;
     if (layer_.bias) extras.bias = view_.parameters[1];
     see(check_conv_forward(problem(), extras, view_.inputs[0], view_.parameters[0], view_.output,
-                           product_tolerance(), seed_),
+                           product_tolerance(view_.winograd), seed_),
         forward_name());
   }
 
@@ -170,11 +168,11 @@ class LayerCheck {
     const Floats dy = through_relu();
     if (has_input_gradient(0))
       see(check_conv_data(problem(), view_.input_gradients[0], view_.parameters[0], dy,
-                          product_tolerance(), seed_),
+                          product_tolerance(view_.winograd), seed_),
           data_name());
     if (!layer_.trainable) return;
     see(check_conv_weights(problem(), view_.inputs[0], view_.parameter_gradients[0], dy,
-                           product_tolerance(), seed_),
+                           product_tolerance(view_.winograd_weights), seed_),
         gradient_name(0));
     if (layer_.bias)
       see(check_bias_gradient(batch_, layer_.out.channels, layer_.out.height * layer_.out.width,

@@ -46,9 +46,10 @@ struct LayerVerdict {
   double ratio = 0;  ///< > 1, or NaN, is wrong
   std::string what;  ///< the worst: "conv2 forward", "conv2 backward data", "gradient of conv2.weight"
 };
-/// Keeps the worse of two; the first NaN stays.
+/// Keeps the worse of two, the first of equals unless it has no name; the first NaN stays.
 inline void keep_worse(LayerVerdict& worst, const LayerVerdict& own) {
-  if (!(own.ratio <= worst.ratio) && !std::isnan(worst.ratio)) worst = own;
+  if (std::isnan(worst.ratio) || (own.ratio <= worst.ratio && !worst.what.empty())) return;
+  worst = own;
 }
 /// Unit roundoffs (half the spacing at 1): f32 2⁻²⁴, bf16 2⁻⁸.
 struct LayerTolerance {
