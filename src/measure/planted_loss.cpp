@@ -60,9 +60,12 @@ class SlowerWorkload final : public ForwardingWorkload {
   }
   void run() override {
     before_ns_ += work("before");
-    plant_mpi_delay(planned("mpi"));
-    ForwardingWorkload::run();
-    plant_mpi_delay(0);
+    {
+      const MpiMeter meter;  // calls are delayed where they are metered
+      plant_mpi_delay(planned("mpi"));
+      ForwardingWorkload::run();
+      plant_mpi_delay(0);
+    }
     work("after");
   }
   void begin_block(std::int32_t block) override {

@@ -4,7 +4,9 @@
 ///
 ///   before     local work at the beginning of a repetition: of one rank, the others wait for it
 ///   after      local work at its end
-///   mpi        every metered MPI call of the repetition takes so much longer
+///   mpi        every MPI call of the repetition that mpi_meter.cpp lists takes so much longer, on the
+///   main
+///              thread
 ///   neighbour  a thread that streams through memory while the case's samples are taken
 #pragma once
 

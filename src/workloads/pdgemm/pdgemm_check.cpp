@@ -8,6 +8,7 @@
 
 #include "comm/agreement.hpp"
 #include "device/random.hpp"
+#include "workloads/together_mpi.hpp"
 
 namespace dlscale {
 namespace {
@@ -72,9 +73,7 @@ struct Vectors {
 template <class W>
 Vectors<W> make_vectors(const GemmShape& s, const Communicator& grid) {
   Vectors<W> v;
-  const std::string failure = failure_of([&] { v = {thin<W>(s.n), thin<W>(s.k), thin<W>(s.m)}; });
-  if (const Agreement all = agree(grid, failure.empty(), failure); !all.ok)
-    throw Error(ExitCode::case_failed, all.message, "the vectors of the check", "choose a smaller case");
+  together(grid, [&] { v = {thin<W>(s.n), thin<W>(s.k), thin<W>(s.m)}; });
   return v;
 }
 

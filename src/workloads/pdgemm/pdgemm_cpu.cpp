@@ -16,6 +16,7 @@
 #include "device/random.hpp"
 #include "workloads/pdgemm/logical_block.hpp"
 #include "workloads/pdgemm/scalapack.hpp"
+#include "workloads/together_mpi.hpp"
 
 namespace dlscale {
 namespace {
@@ -92,10 +93,7 @@ void PdgemmCpu<T>::allocate() {
 
 template <class T>
 void PdgemmCpu<T>::prepare() {
-  // A rank that fails alone must not leave the others in what follows.
-  const std::string failure = failure_of([this] { allocate(); });
-  if (const Agreement all = agree(*participants_, failure.empty(), failure); !all.ok)
-    throw Error(ExitCode::case_failed, failure.empty() ? all.message : failure);
+  together(*participants_, [this] { allocate(); });
   const int rank = participants_->rank();
   grid_comm_ = participants_->split(rank < case_.grid.size() ? 0 : -1, rank);
   if (!grid_comm_) return;

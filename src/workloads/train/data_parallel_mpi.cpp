@@ -56,8 +56,6 @@ void DataParallel::join() {
   broadcast_network(comm_, graph_, executor_);
   Communicator own = comm_.duplicate();
   together(comm_, [&] {
-    if (const std::string problem = overlap_unavailable(context_.params); !problem.empty())
-      throw Error(ExitCode::case_failed, problem);
     reducer_ = make_mpi_reducer(std::move(own), executor_.buckets(),
                                 overlap_of(context_.params.text("overlap")));
   });

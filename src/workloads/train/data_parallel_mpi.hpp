@@ -12,7 +12,7 @@
 #include "nn/gradient_reducer.hpp"
 #include "workloads/contract.hpp"
 #include "workloads/train/replicas_mpi.hpp"
-#include "workloads/train/together_mpi.hpp"
+#include "workloads/together_mpi.hpp"
 
 namespace dlscale {
 

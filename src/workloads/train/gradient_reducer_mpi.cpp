@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "comm/mpi_meter.hpp"
 
 namespace dlscale {
 namespace {
@@ -68,7 +67,6 @@ class AfterBackward final : public MpiReducer {
     started_.push_back(bucket);
   }
   void finish() override {
-    const MpiMeter meter;  // for what tests plant in MPI calls
     for (const int bucket : started_) reduce(bucket);
     started_.clear();
   }
@@ -99,7 +97,6 @@ class BetweenLayers final : public MpiReducer {
     note(completed);
   }
   void finish() override {
-    const MpiMeter meter;
     done_.resize(requests_.size());
     for (int completed = 0; !requests_.empty();) {
       DLSCALE_MPI(MPI_Waitsome(static_cast<int>(requests_.size()), requests_.data(), &completed,

@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "device/random.hpp"
 #include "nn/tensor_hash.hpp"
-#include "workloads/train/together_mpi.hpp"
+#include "workloads/together_mpi.hpp"
 
 namespace dlscale {
 namespace {
@@ -155,8 +155,12 @@ void broadcast_network(const Communicator& comm, const nn::Graph& graph, nn::Exe
   for (std::size_t id = 0; id < graph.layers().size(); ++id) {
     if (graph.layers()[id].op != nn::Op::batch_norm) continue;
     const auto channels = static_cast<std::size_t>(graph.layers()[id].out.channels);
-    std::vector<float> mean(channels), variance(channels);
-    together(comm, [&] { executor.read_statistics(static_cast<int>(id), mean, variance); });
+    std::vector<float> mean, variance;
+    together(comm, [&] {
+      mean.resize(channels);
+      variance.resize(channels);
+      executor.read_statistics(static_cast<int>(id), mean, variance);
+    });
     broadcast_floats(comm, mean);
     broadcast_floats(comm, variance);
     together(comm, [&] { executor.write_statistics(static_cast<int>(id), mean, variance); });

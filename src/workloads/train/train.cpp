@@ -210,7 +210,7 @@ Cost cost_of_one(const Params& params, int threads) {
   const nn::MemoryEstimate test =
       predicted_memory(graph, options, train_test_batch(params), nn::Mode::inference);
   cost.memory_bytes +=
-      std::max(0.0, test.arena - step.arena) + std::max(0.0, test.scratch - step.scratch);
+      test.copies + std::max(0.0, test.arena - step.arena) + std::max(0.0, test.scratch - step.scratch);
   cost.memory_bytes +=
       predicted_loader_memory(train_loader_options(params, graph.shape(0), 0, true), random);
   return cost;

@@ -66,7 +66,6 @@ class TrainCpu final : public Workload {
   void before_sample() override {
     sample_begin_ns_ = 0;
     if (communicates_) parallel_->before_sample(trainer_->steps());
-    tell_failure();
   }
 
   void run() override {
@@ -81,9 +80,9 @@ class TrainCpu final : public Workload {
   }
 
   void end_block(std::int32_t block) override {
+    const double train_s = seconds_since(begin_ns_), stall_s = loader_->take_stall_s();
     tell_failure();
     if (!params_.boolean("whole_epochs") || block < 0) return;
-    const double train_s = seconds_since(begin_ns_), stall_s = loader_->take_stall_s();
     const std::int64_t begin = now_ns();
     nn::Evaluation test;
     const auto evaluate = [&] { test = trainer_->evaluate(*test_loader_); };
