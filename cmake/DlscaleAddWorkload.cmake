@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# dlscale_add_workload(CPU gemm_cpu.cpp [CUDA gemm_cuda.cpp] [SOURCES gemm_reference.cpp] [LINKS lib…])
-# Folder gemm/ with CPU sources must define dlscale::Entry dlscale::gemm_cpu_entry().
+# dlscale_add_workload(CPU gemm_cpu.cpp [GPU gemm_gpu.cpp CUDA gemm_cuda.cpp] [SOURCES gemm_reference.cpp] [LINKS lib…])
+# Folder gemm/ with CPU sources must define dlscale::Entry dlscale::gemm_cpu_entry(). With GPU sources, which are the
+# program's and know no CUDA, dlscale::gemm_cuda_entry(); and with CUDA sources, which are the GPU module's,
+# std::unique_ptr<dlscale::Workload> dlscale::make_gemm_cuda(const dlscale::WorkContext&).
 include_guard()
 
 function(dlscale_add_workload)
-  cmake_parse_arguments(arg "" "" "SOURCES;CPU;CUDA;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;CPU;GPU;CUDA;LINKS" ${ARGN})
   get_filename_component(name ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-  foreach(source ${arg_SOURCES} ${arg_CPU})
+  foreach(source ${arg_SOURCES} ${arg_CPU} ${arg_GPU})
     target_sources(dlscale_workloads PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${source})
   endforeach()
   target_link_libraries(dlscale_workloads PUBLIC ${arg_LINKS})
   if(arg_CPU)
     set_property(GLOBAL APPEND PROPERTY DLSCALE_VARIANTS ${name}_cpu)
   endif()
+  if(arg_GPU)
+    set_property(GLOBAL APPEND PROPERTY DLSCALE_VARIANTS ${name}_cuda)
+  endif()
   foreach(source ${arg_CUDA})  # compiled into the GPU module (src/cuda)
     set_property(GLOBAL APPEND PROPERTY DLSCALE_CUDA_SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/${source})
   endforeach()
+  if(arg_CUDA)
+    set_property(GLOBAL APPEND PROPERTY DLSCALE_CUDA_WORKLOADS ${name})
+  endif()
 endfunction()
 
 function(dlscale_write_registry target)
@@ -28,4 +36,17 @@ function(dlscale_write_registry target)
   endforeach()
   configure_file(${PROJECT_SOURCE_DIR}/src/workloads/registry.cpp.in ${PROJECT_BINARY_DIR}/generated/registry.cpp @ONLY)
   target_sources(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated/registry.cpp)
+endfunction()
+
+# The GPU module's table of what makes each of its workloads.
+function(dlscale_write_factories target)
+  get_property(names GLOBAL PROPERTY DLSCALE_CUDA_WORKLOADS)
+  set(cuda_declarations "")
+  set(cuda_table "")
+  foreach(name ${names})
+    string(APPEND cuda_declarations "std::unique_ptr<Workload> make_${name}_cuda(const WorkContext&);\n")
+    string(APPEND cuda_table "      {\"${name}\", make_${name}_cuda},\n")
+  endforeach()
+  configure_file(${PROJECT_SOURCE_DIR}/src/cuda/factories.cpp.in ${PROJECT_BINARY_DIR}/generated/factories.cpp @ONLY)
+  target_sources(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated/factories.cpp)
 endfunction()

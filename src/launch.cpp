@@ -9,6 +9,7 @@
 
 #include "comm/agreement.hpp"
 #include "director.hpp"
+#include "gpus.hpp"
 #include "launch_facts.hpp"
 #include "mislaunch.hpp"
 #include "places.hpp"
@@ -131,6 +132,12 @@ int Run::agree_on_plan() {
     return static_cast<int>(e.exit_code());
   }
   facts_ = gather_places(session_, device);
+  if (device == "cuda")
+    if (const std::string problem = take_gpus(session_, facts_); !problem.empty()) {
+      complain(problem);
+      return static_cast<int>(ExitCode::refused);
+    }
+  if (device == "cuda") probes_.watch_gpu();
   clock_ = measure_clock();
   std::string layout_text, plan_text;
   const int code = on_root(session_, [&] {

@@ -11,6 +11,7 @@
 
 #include "comm/agreement.hpp"
 #include "device/gpu_module.hpp"
+#include "gpus.hpp"
 #include "launch.hpp"
 #include "record/run_file.hpp"
 #include "workloads/contract.hpp"
@@ -101,6 +102,7 @@ std::string environment_text(const Environment& e) {
   double slowest_init = 0;
   for (const RankFacts& f : e.ranks) slowest_init = std::max(slowest_init, f.mpi_init_s);
   json["mpi_init_s"] = slowest_init;
+  json["gpus"] = nlohmann::json::parse(gpus_to_json(e.ranks));
   json["warnings"] = e.warnings;
   json["clock_cost_s"] = e.clock.cost_s;
   json["clock_resolution_s"] = e.clock.resolution_s;

@@ -15,7 +15,7 @@ using nlohmann::json;
 std::string to_json(const RankFacts& f) {
   const HostFacts& h = f.host;
   json gpus = json::array();
-  for (const GpuDevice& g : f.gpus) gpus.push_back({g.name, g.uuid, g.pci, g.memory_bytes});
+  for (const GpuDevice& g : f.gpus) gpus.push_back({g.name, g.uuid, g.pci, g.memory_bytes, g.numa});
   return json{{"host", h.host},
               {"pid", h.pid},
               {"cpus", h.cpus},
@@ -59,8 +59,33 @@ RankFacts from_json(const std::string& text) {
   f.mpi_init_s = j.at("mpi_init_s");
   f.node = j.at("node");
   f.local_rank = j.at("local_rank");
-  for (const json& g : j.at("gpus")) f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3)});
+  for (const json& g : j.at("gpus")) f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3), g.at(4)});
   return f;
+}
+
+// Per GPU, for predictions: what those of today's clusters do at least.
+void assume_gpu_rates(Layout& layout) {
+  layout.assumed_flops_f64 = 30e12;
+  layout.assumed_flops_f32 = 200e12;
+  layout.assumed_bytes_per_s = 2e12;
+}
+
+// Ranks one does not have, on GPUs one does not have.
+void assume_gpus(Layout& layout) {
+  constexpr int gpus_per_node = 8;
+  constexpr double gpu_memory_bytes = 80e9;
+  const int ranks = static_cast<int>(layout.ranks.size());
+  const int nodes = (ranks + gpus_per_node - 1) / gpus_per_node;
+  for (int r = 0; r < ranks; ++r) {
+    RankPlace& place = layout.ranks[static_cast<std::size_t>(r)];
+    place.node = r / gpus_per_node;
+    place.local_rank = r % gpus_per_node;
+    place.host.clear();
+  }
+  layout.node_memory_bytes.assign(static_cast<std::size_t>(nodes), 0.0);
+  for (const RankPlace& place : layout.ranks)
+    layout.node_memory_bytes[static_cast<std::size_t>(place.node)] += gpu_memory_bytes;
+  assume_gpu_rates(layout);
 }
 
 // A core shared by several ranks' masks counts for each of them in part.
@@ -73,13 +98,13 @@ int core_share(const RankFacts& rank, const std::map<std::pair<int, int>, int>& 
 }  // namespace
 
 const GpuDevice* gpu_of(const RankFacts& rank) {
-  return rank.gpus.empty() ? nullptr
-                           : &rank.gpus[static_cast<std::size_t>(rank.local_rank) % rank.gpus.size()];
+  return rank.gpu < 0 ? nullptr : &rank.gpus.at(static_cast<std::size_t>(rank.gpu));
 }
 
 std::vector<RankFacts> gather_places(const MpiSession& session, const std::string& device) {
   RankFacts own;
   if (device == "cuda") own.gpus = probe_gpus().devices;
+  for (GpuDevice& gpu : own.gpus) gpu.numa = numa_of_pci(gpu.pci);
   own.host = read_host_facts();
   own.build_id = executable_build_id();
   own.comparable = comparable_facts();
@@ -95,6 +120,7 @@ std::vector<RankFacts> gather_places(const MpiSession& session, const std::strin
 Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& device) {
   Layout layout;
   layout.device = device;
+  if (device == "cuda") assume_gpu_rates(layout);
   std::map<std::pair<int, int>, int> users;  // (node, core) → ranks whose mask holds it
   for (const RankFacts& rank : ranks)
     for (const int core : rank.host.core_ids) ++users[{rank.node, core}];
@@ -107,6 +133,11 @@ Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& devic
     const auto node = static_cast<std::size_t>(rank.node);
     if (layout.node_memory_bytes.size() <= node) layout.node_memory_bytes.resize(node + 1, 0.0);
     double& memory = layout.node_memory_bytes[node];
+    // On GPUs what counts is their memory: a node has that of its ranks.
+    if (const GpuDevice* gpu = gpu_of(rank)) {
+      memory += static_cast<double>(gpu->memory_bytes);
+      continue;
+    }
     const auto available = static_cast<double>(rank.host.memory_available_bytes);
     memory = memory == 0 ? available : std::min(memory, available);
   }
@@ -161,6 +192,7 @@ Layout assumed_layout_here(int ranks, const std::string& device) {
       assume_layout(ranks, per_node, here.node_cores, static_cast<double>(here.memory_available_bytes));
   layout.device = device;
   layout.assumed = true;
+  if (device == "cuda") assume_gpus(layout);
   return layout;
 }
 

@@ -22,14 +22,14 @@ struct RankFacts {
   double mpi_init_s = 0;
   int node = 0, local_rank = 0;
   std::vector<GpuDevice> gpus;  ///< that this rank sees; empty on the CPU
+  int gpu = -1;                 ///< the one it works on (gpus.hpp)
 };
 
 /// @note Collective. All ranks' facts at the root, in rank order; empty elsewhere.
 /// `device` cuda: GPUs are asked for too.
 std::vector<RankFacts> gather_places(const MpiSession& session, const std::string& device);
 
-/// The GPU of a rank: by local rank over those it sees (Slurm may show each rank its own alone); nullptr
-/// without any.
+/// The GPU a rank works on; nullptr without any.
 const GpuDevice* gpu_of(const RankFacts& rank);
 
 /// Pure. `device` is resolved by the caller.

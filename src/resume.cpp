@@ -106,12 +106,16 @@ Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
 
 Config selftest_config(const CommandLine& line, int ranks) {
   CommandLine whole = line;
-  for (const Entry& entry : registry())
+  // A device of its own choosing would be tested with the other's examples.
+  whole.device = line.device.value_or("cpu") == "cuda" ? "cuda" : "cpu";
+  for (const Entry& entry : registry()) {
+    if (entry.variant != *whole.device) continue;
     for (const Params& params : entry.examples()) {
       std::string text = entry.name;
       for (const auto& [key, value] : params.items()) text += fmt::format(" {}={}", key, to_text(value));
       whole.cases.push_back(text);
     }
+  }
   whole.cases.push_back(fmt::format("noop delay={} delay_rank={}", selftest_delay_s, ranks - 1));
   // In front of the user's own, so that those win.
   const std::vector<std::string> sets = {"run.name=selftest", "run.time_budget=30s",

@@ -1,20 +1,56 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# The GPU module. The program does not link it: it is loaded with dlopen (device/gpu_module.hpp). The CUDA runtime is
-# linked statically, so that the module itself loads on a node without CUDA and can say what is missing there.
+# The GPU module. The program does not link it: it is loaded with dlopen (device/gpu_module.hpp), and takes what both
+# share from the program. The CUDA runtime is linked statically, so that the module itself loads on a node without CUDA
+# and can say what is missing there.
+
+# Program and module must be of one build: both are told what the shared headers were.
+file(GLOB dlscale_shared CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/base/*.hpp ${PROJECT_SOURCE_DIR}/src/device/*.hpp
+     ${PROJECT_SOURCE_DIR}/src/nn/*.hpp ${PROJECT_SOURCE_DIR}/src/workloads/*.hpp
+     ${PROJECT_SOURCE_DIR}/src/workloads/*/*.hpp ${PROJECT_SOURCE_DIR}/src/comm/*.hpp)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${dlscale_shared})
+set(dlscale_module_id "${PROJECT_VERSION}")
+foreach(header ${dlscale_shared})
+  file(MD5 ${header} dlscale_md5)
+  string(APPEND dlscale_module_id ${dlscale_md5})
+endforeach()
+string(MD5 dlscale_module_id "${dlscale_module_id} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE}")
+set_property(SOURCE device/gpu_module.cpp APPEND PROPERTY COMPILE_DEFINITIONS DLSCALE_MODULE_ID="${dlscale_module_id}")
+
 if(DLSCALE_CUDA STREQUAL "OFF")
   return()
 endif()
+include(CheckLanguage)
+check_language(CUDA)
 if(DLSCALE_CUDA STREQUAL "ON")
   find_package(CUDAToolkit REQUIRED)
 else()
   find_package(CUDAToolkit QUIET)
 endif()
-if(NOT CUDAToolkit_FOUND)
-  message(STATUS "dlscale: no CUDA Toolkit found, the GPU module is left out")
+if(NOT CUDAToolkit_FOUND OR NOT CMAKE_CUDA_COMPILER)
+  if(DLSCALE_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "dlscale: DLSCALE_CUDA=ON, but no nvcc was found; put it on the PATH or set CUDACXX")
+  endif()
+  message(STATUS "dlscale: no CUDA Toolkit with nvcc found, the GPU module is left out")
   return()
 endif()
+# Code for the chips clusters have (A100, H100/H200, B200), and PTX for all others from 8.0 on.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90-real 100-real)
+endif()
+enable_language(CUDA)
+if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 does not know that nvcc has C++20
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
+
 get_property(cuda_sources GLOBAL PROPERTY DLSCALE_CUDA_SOURCES)
-add_library(dlscale_cuda MODULE ${CMAKE_CURRENT_LIST_DIR}/probe_cuda.cpp ${cuda_sources})
-target_link_libraries(dlscale_cuda PRIVATE dlscale_options nlohmann_json::nlohmann_json CUDA::cudart_static)
+file(GLOB cuda_room CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp ${CMAKE_CURRENT_LIST_DIR}/*.cu)
+add_library(dlscale_cuda MODULE ${cuda_room} ${cuda_sources})
+dlscale_write_factories(dlscale_cuda)
+set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/module_cuda.cpp APPEND PROPERTY
+             COMPILE_DEFINITIONS DLSCALE_MODULE_ID="${dlscale_module_id}")
+target_include_directories(dlscale_cuda PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/generated)
+target_link_libraries(dlscale_cuda PRIVATE dlscale_options nlohmann_json::nlohmann_json fmt::fmt CUDA::cudart_static
+                      CUDA::cublasLt)
 install(TARGETS dlscale_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/dlscale)
 message(STATUS "dlscale: GPU module with CUDA ${CUDAToolkit_VERSION}")

@@ -16,6 +16,7 @@ class ForwardingWorkload : public Workload {
   void reset() override { workload_->reset(); }
   void before_sample() override { workload_->before_sample(); }
   void run() override { workload_->run(); }
+  void finish() override { workload_->finish(); }
   void begin_block(std::int32_t block) override { workload_->begin_block(block); }
   void end_block(std::int32_t block) override { workload_->end_block(block); }
   void take_parts(std::span<double> seconds) override { workload_->take_parts(seconds); }

@@ -32,6 +32,19 @@ const std::vector<Probe>& plain_probes() {
   return probes;
 }
 
+const std::vector<Probe>& gpu_probes() {
+  static const std::vector<Probe> probes = {
+      {"gpu_energy", "J",
+       "energy of the rank's GPU during the sample, all of the board (samples of 10 ms and more)"},
+      {"gpu_clock", "Hz",
+       "clock of the GPU's multiprocessors after the sample (samples of 10 ms and more)"},
+      {"gpu_temperature", "degC", "temperature of the GPU after the sample (samples of 10 ms and more)"},
+      {"gpu_throttle", "1",
+       "NVML's bits of why the GPU's clock is held back after the sample (samples of 10 ms and more)"},
+  };
+  return probes;
+}
+
 bool pread_text(int fd, char* text, std::size_t size) {
   const ssize_t got = fd < 0 ? -1 : pread(fd, text, size - 1, 0);
   if (got <= 0) return false;
@@ -59,6 +72,7 @@ void Probes::make_list() {
   list_ = plain_probes();
   for (const CounterEvent& event : counters_.events())
     list_.push_back({event.name, "1", event.description + " (samples of 10 ms and more)"});
+  if (gpu_) list_.insert(list_.end(), gpu_probes().begin(), gpu_probes().end());
   for (Reading* reading : {&before_, &after_}) reading->counters.resize(counters_.events().size());
 }
 
@@ -73,6 +87,11 @@ void Probes::agree(const Communicator& world) {
   if (!all.ok && all.failures < world.size())
     why_missing_ += fmt::format(" on rank {}, {} of {} ranks", all.rank, all.failures, world.size());
   counters_.keep(common);
+  make_list();
+}
+
+void Probes::watch_gpu() {
+  gpu_ = true;
   make_list();
 }
 
@@ -115,6 +134,7 @@ void Probes::read(bool slow, Reading& reading) {
   if (!slow) return;
   reading.steal_s = steal_s();
   counters_.read(reading.counters);
+  if (gpu_) reading.gpu = read_gpu_sensors();
 }
 
 void Probes::begin(bool slow, bool always) {
@@ -134,6 +154,11 @@ void Probes::end(double sample_s, double* values) {
   double* value = values + plain_probes().size();
   for (std::size_t i = 0; i < after_.counters.size(); ++i)
     *value++ = slow ? counted(before_.counters[i], after_.counters[i]) : not_a_number;
+  if (!gpu_) return;
+  const double energy_j = after_.gpu.energy_j - before_.gpu.energy_j;
+  for (const double reading :
+       {energy_j, after_.gpu.clock_hz, after_.gpu.temperature_c, after_.gpu.throttle_bits})
+    *value++ = slow ? reading : not_a_number;
 }
 
 }  // namespace dlscale

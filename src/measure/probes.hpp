@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
+#include "device/gpu_module.hpp"
 #include "measure/counters.hpp"
 
 namespace dlscale {
@@ -31,6 +32,9 @@ class Probes {
   /// everywhere. @note Collective.
   void agree(const Communicator& world);
 
+  /// Adds energy, clock, temperature and throttling of this rank's GPU; the same on all ranks.
+  void watch_gpu();
+
   const std::vector<Probe>& list() const { return list_; }
   /// Names in list() that count events, and why others are not there ("" when none is missing).
   std::vector<std::string> counters() const;
@@ -47,6 +51,7 @@ class Probes {
   struct Reading {
     double cpu_s = 0, switches = 0, faults = 0, steal_s = 0;
     std::vector<CounterReading> counters;
+    GpuSensors gpu;
   };
   void read(bool slow, Reading& reading);
   double steal_s() const;
@@ -57,7 +62,7 @@ class Probes {
   std::vector<Probe> list_;
   std::string why_missing_;
   Reading before_, after_;
-  bool slow_begun_ = false, always_ = false;
+  bool slow_begun_ = false, always_ = false, gpu_ = false;
   int stat_fd_ = -1, frequency_fd_ = -1;
 };
 

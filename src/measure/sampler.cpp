@@ -83,6 +83,7 @@ OwnSamples take_samples(Workload& workload, const Batch& batch, const Sampling& 
     const bool done = well([&] {
       start = now_ns();
       for (std::int64_t r = 0; r < repeats; ++r) workload.run();
+      workload.finish();
       stop = now_ns();
     });
     if (!done) return own;

@@ -90,13 +90,16 @@ Participants Machine::count(const Team& team) const {
 
 double Machine::predicted_s(const Case& c, bool distributed) {
   const Participants& p = participants(c.team());
-  const double cores = std::min(c.threads, p.least_cores);
+  // Rates of GPUs are per GPU, and each rank has its own.
+  const bool gpu = layout_.device == "cuda";
+  const double cores = gpu ? 1 : std::min(c.threads, p.least_cores);
   const double rate =
       c.dtype.empty() || c.dtype == "f64" ? layout_.assumed_flops_f64 : layout_.assumed_flops_f32;
   // Costs of distributed cases are over all participants, others per rank.
   const double core_count = distributed ? cores * p.ranks : cores;
-  const double memory_rate = distributed ? layout_.assumed_bytes_per_s * p.nodes
-                                         : layout_.assumed_bytes_per_s / std::max(1, p.most_at_once);
+  const double memory_rate = gpu           ? layout_.assumed_bytes_per_s * (distributed ? p.ranks : 1)
+                             : distributed ? layout_.assumed_bytes_per_s * p.nodes
+                                           : layout_.assumed_bytes_per_s / std::max(1, p.most_at_once);
   const double compute_s = c.cost.flops / (rate * core_count);
   const double memory_s = c.cost.bytes_touched / memory_rate;
   const double network_s = c.cost.bytes_sent / (layout_.assumed_bytes_per_s * std::max(1, p.nodes));

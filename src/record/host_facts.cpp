@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
 
 #include "base/text.hpp"
 #include "record/provenance.hpp"
@@ -67,6 +68,37 @@ std::string slurm_switch() {
 }
 
 }  // namespace
+
+int numa_of_pci(const std::string& pci) {
+  hwloc_topology_t raw = nullptr;
+  if (hwloc_topology_init(&raw) != 0) return -1;
+  const Topology topology(raw);
+  // Devices are left out unless asked for.
+  if (hwloc_topology_set_io_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_IMPORTANT) != 0 ||
+      hwloc_topology_load(raw) != 0)
+    return -1;
+  const hwloc_obj_t device = hwloc_get_pcidev_by_busidstring(raw, pci.c_str());
+  if (device == nullptr || hwloc_get_nbobjs_by_type(raw, HWLOC_OBJ_NUMANODE) < 2) return -1;
+  const hwloc_obj_t place = hwloc_get_non_io_ancestor_obj(raw, device);
+  // A bridge that hangs on the whole machine is near to no domain.
+  if (place == nullptr || place->nodeset == nullptr || hwloc_bitmap_weight(place->nodeset) != 1)
+    return -1;
+  return hwloc_bitmap_first(place->nodeset);
+}
+
+int numa_distance(int from, int to) {
+  if (from < 0 || to < 0) return -1;
+  // One number per online domain, in order; holes in the numbering are rare and give −1.
+  std::ifstream file("/sys/devices/system/node/node" + std::to_string(from) + "/distance");
+  std::string text;
+  std::getline(file, text);
+  const auto words = split(text, ' ');
+  if (static_cast<std::size_t>(to) >= words.size()) return -1;
+  int value = -1;
+  const auto& word = words[static_cast<std::size_t>(to)];
+  std::from_chars(word.data(), word.data() + word.size(), value);
+  return value;
+}
 
 HostFacts read_host_facts() {
   HostFacts facts;

@@ -27,6 +27,11 @@ struct HostFacts {
 };
 HostFacts read_host_facts();
 
+/// NUMA domain of a PCI device ("0000:1a:00.0"); −1 unknown, or the machine has one domain only.
+int numa_of_pci(const std::string& pci);
+/// Relative latency between two domains as the firmware tells (10 = local); −1 unknown.
+int numa_distance(int from, int to);
+
 /// GNU build id of the running executable as hex: equal on all ranks, or the binaries are mixed.
 std::string executable_build_id();
 

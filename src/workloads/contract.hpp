@@ -73,7 +73,7 @@ class FailedTogether final : public Error {
   using Error::Error;
 };
 
-/// The acting half. prepare, reset and verify are never timed; run is exactly what is timed.
+/// The acting half. prepare, reset and verify are never timed; run and finish are exactly what is timed.
 class Workload {
  public:
   virtual ~Workload() = default;
@@ -83,6 +83,8 @@ class Workload {
   /// Called untimed before every sample, before the participants meet.
   virtual void before_sample() {}
   virtual void run() = 0;
+  /// Timed, once after the repetitions of a sample: waits until the device has done what run() started.
+  virtual void finish() {}
   /// Called untimed before and after every batch of samples, after reset(). `block` is −1 for pilot and
   /// warm-up; with Entry::block_samples a block is one whole unit (an epoch).
   virtual void begin_block(std::int32_t /*block*/) {}

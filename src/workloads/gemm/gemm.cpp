@@ -15,6 +15,10 @@ double element_bytes(const Params& params) {
   if (dtype == "f32" || dtype == "tf32") return 4;
   return dtype == "bf16" || dtype == "f16" ? 2 : 1;
 }
+double output_bytes(const Params& params) {
+  const std::string& dtype = params.text("dtype");
+  return dtype == "int8" ? 4 : dtype == "fp8" ? 2 : element_bytes(params);
+}
 
 Params example(std::int64_t m, std::int64_t n, std::int64_t k, const std::string& dtype,
                const char* trans_a, const char* trans_b, double alpha, double beta) {
@@ -86,11 +90,12 @@ std::string gemm_validate(const Params& params) {
 Cost gemm_cost(const Params& params, int, int) {
   const GemmShape s = gemm_shape(params);
   const auto m = static_cast<double>(s.m), n = static_cast<double>(s.n), k = static_cast<double>(s.k);
-  const double bytes = element_bytes(params);
+  const double inputs = element_bytes(params) * (m * k + k * n);
+  const double output = output_bytes(params) * m * n;
   return {.flops = 2 * m * n * k,
-          .bytes_touched = bytes * (m * k + k * n + (s.beta == 0 ? 1 : 2) * m * n),
+          .bytes_touched = inputs + (s.beta == 0 ? 1 : 2) * output,
           .bytes_sent = 0,
-          .memory_bytes = bytes * (m * k + k * n + m * n)};
+          .memory_bytes = inputs + output};
 }
 
 std::vector<Roof> gemm_roofs(const Params& params) {

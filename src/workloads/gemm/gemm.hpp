@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "device/random.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
@@ -51,7 +52,16 @@ struct GemmResult {
   std::uint64_t seed = 0;
   std::int64_t repetitions = 1;  ///< executions since C was filled: with β ≠ 0 they compound
   std::span<const T> a, b, c;
+  /// Element of C₀ as it was stored, where that is not uniform_at(key, index) rounded to T.
+  double (*stored)(std::uint64_t key, std::uint64_t index) = nullptr;
 };
+/// Element `index` of C₀.
+template <class T>
+double gemm_c0(const GemmResult<T>& result, std::uint64_t key, std::uint64_t index) {
+  return result.stored != nullptr
+             ? result.stored(key, index)
+             : static_cast<double>(static_cast<T>(uniform_at(key, index)));
+}
 
 /// Columns of X in the residual check, and the stream of its signs: sign_at(key, row · columns +
 /// column).

@@ -90,7 +90,7 @@ Check gemm_check(const GemmResult<T>& r, GemmPrecision precision) {
   if (s.beta != 0) {
     c0x.resize(cx.size());
     const auto c0 = [&](std::int64_t i) {
-      return static_cast<W>(static_cast<T>(uniform_at(c_key, static_cast<std::uint64_t>(i))));
+      return static_cast<W>(gemm_c0(r, c_key, static_cast<std::uint64_t>(i)));
     };
     multiply(s.m, s.n, c0, x, c0x);
   }

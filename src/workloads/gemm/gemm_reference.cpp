@@ -56,8 +56,7 @@ Check gemm_check_elements(const GemmResult<T>& r, GemmPrecision u) {
   for (std::int64_t j = 0; j < s.n; ++j)
     for (std::int64_t i = 0; i < s.m; ++i) {
       const double product = gemm_reference_element(r, i, j);
-      const double c0 =
-          static_cast<double>(static_cast<T>(uniform_at(key, static_cast<std::uint64_t>(i + j * s.m))));
+      const double c0 = gemm_c0(r, key, static_cast<std::uint64_t>(i + j * s.m));
       const GemmElementError element =
           gemm_element_error(s, r.repetitions, u, product, c0,
                              static_cast<double>(r.c[static_cast<std::size_t>(i + j * s.m)]));

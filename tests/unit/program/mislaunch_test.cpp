@@ -70,12 +70,14 @@ TEST_CASE("mixed binaries are refused by name of the host") {
 TEST_CASE("one GPU for two ranks is refused; one each, seen as number 0 by both, is not") {
   auto ranks = ranks_on(2, 2, {0, 1});
   ranks[0].gpus = ranks[1].gpus = {{"H200", "GPU-1", "01:00.0", 1}};
+  ranks[0].gpu = ranks[1].gpu = 0;
   CHECK(judge_launch(ranks, plan_with(1), {}, {}).refused.find("ranks 0 and 1 on n0 share one GPU") ==
         0);
   CHECK(judge_launch(ranks, plan_with(1), {}, {"shared-gpu"}).refused.empty());
   ranks[1].gpus[0].uuid = "GPU-2";
   CHECK(judge_launch(ranks, plan_with(1), {}, {}).refused.empty());
   ranks[0].gpus = ranks[1].gpus = {{"H200", "GPU-1", "", 1}, {"H200", "GPU-2", "", 1}};
+  ranks[1].gpu = 1;
   CHECK(judge_launch(ranks, plan_with(1), {}, {}).refused.empty());
 }
 
