@@ -205,7 +205,11 @@ stage_training() { script training 400 bash tests/training.sh; }
 
 stage_scaling() { script scaling 300 bash tests/scaling.sh; }
 
-stage_cluster() { script cluster 300 bash tests/cluster/run.sh; }
+# Each script has a cluster of its own; a few runs with a slow node prove little and are for tests/long.sh.
+stage_cluster() {
+  local test
+  for test in run nodes faults; do script "cluster/$test" 300 bash "tests/cluster/$test.sh"; done
+}
 
 stage_analysis() {
   local python log=$log_folder/analysis.log code summary word number before=$failures

@@ -7,7 +7,7 @@ set -uo pipefail
 cd "$DLSCALE_ROOT" || exit 1
 
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
-  echo "usage: tests/long.sh [DLSCALE_FUZZ_CASES=1000] [DLSCALE_KILLS=100] [DLSCALE_CLEAN_RUNS=200] (set in the environment)"
+  echo "usage: tests/long.sh [DLSCALE_FUZZ_CASES=1000] [DLSCALE_KILLS=100] [DLSCALE_CLEAN_RUNS=200] [DLSCALE_SLOW_RUNS=20] (set in the environment)"
   exit 0
 fi
 export DLSCALE_FUZZ_CASES=${DLSCALE_FUZZ_CASES:-1000}  # mutated job files and command lines
@@ -54,7 +54,8 @@ done
 DLSCALE_TRAINING_BUDGET=180 step training timeout 1800 bash tests/training.sh
 step valgrind timeout 7200 bash tests/valgrind.sh
 step quickstart timeout 1800 bash tests/quickstart.sh
-step cluster timeout 600 bash tests/cluster/run.sh
+for script in run nodes faults; do step "cluster/$script" timeout 600 bash "tests/cluster/$script.sh"; done
+step cluster/slow_nodes timeout 7200 bash tests/cluster/slow_nodes.sh "${DLSCALE_SLOW_RUNS:-20}"
 
 printf '\n%d passed, %d failed, %d skipped\n' "$((total - bad))" "$bad" "$skips"
 [ "$bad" -eq 0 ]

@@ -52,7 +52,7 @@ check "cluster/8 ranks on 4 nodes has four hosts" "hosts: $seen" test "$seen" = 
 # --- 1, 2, 4 nodes: separate jobs, one after the other, and one plot of all ------------------------------------------
 previous=() ids=()
 for nodes in 1 2 4; do
-  id=$(submit srun -N "$nodes" --ntasks-per-node=1 "${previous[@]}" -- --case "gemm m=256 n=256 k=256" --case "collective bytes=65536 ranks=all" --set run.time_budget=3s)
+  id=$(submit srun -N "$nodes" --ntasks-per-node=1 "${previous[@]}" -- --case "gemm m=256 n=256 k=256" --case "pdgemm m=256 n=256 k=256" --set run.time_budget=3s)
   ids+=("$id")
   previous=(-d "afterok:$id")
 done

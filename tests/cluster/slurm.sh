@@ -100,9 +100,9 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 MpiDefault=none
 JobRequeue=1
-KillWait=10
+KillWait=5
 MessageTimeout=5
-SlurmdTimeout=20
+SlurmdTimeout=${CLUSTER_NODE_TIMEOUT:-20}
 ReturnToService=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -131,9 +131,9 @@ cluster_environment() {
 }
 
 # cluster_start NODES CPUS: 0 when all nodes (each with so many CPUs to Slurm) are idle; else 1 with the reason in
-# CLUSTER_WHY. CLUSTER_PIN=yes pins node k to core (k − 1) modulo the cores and lets nodes go before other work of the
-# machine: for measurements. CLUSTER_PATHS: more folders of /tmp that the
-# nodes must see (the tree, the program and the current folder are seen anyway), one a line.
+# CLUSTER_WHY. CLUSTER_PIN=yes pins node k to core (k − 1) modulo the cores, for measurements. CLUSTER_PATHS: more folders of /tmp that the
+# nodes must see (the tree, the program and the current folder are seen anyway), one a line. CLUSTER_NODE_TIMEOUT: seconds
+# after which Slurm gives up a silent node (20).
 cluster_start() {
   local nodes=$1 cpus=$2 node
   mkdir -p "$CLUSTER_FOLDER/state" "$CLUSTER_FOLDER/munge"
@@ -170,9 +170,10 @@ cluster_idle() { [ "$(sinfo -h -p test -t idle -o %D 2>/dev/null)" = "$1" ]; }
 # cluster_start_node NUMBER: also a node that was ended before.
 cluster_start_node() {
   local node=$1 pin=()
-  if [ "${CLUSTER_PIN:-no}" = yes ]; then pin=(nice -n -15 taskset -c "$(((node - 1) % $(nproc)))"); fi
+  if [ "${CLUSTER_PIN:-no}" = yes ]; then pin=(taskset -c "$(((node - 1) % $(nproc)))"); fi
   mkdir -p "$CLUSTER_FOLDER/spool.n$node"
-  "${pin[@]}" unshare "${cluster_namespaces[@]}" bash "$DLSCALE_ROOT/tests/cluster/node.sh" "n$node" \
+  # Before other work of the machine, or its load looks like a fault of the cluster.
+  nice -n -15 "${pin[@]}" unshare "${cluster_namespaces[@]}" bash "$DLSCALE_ROOT/tests/cluster/node.sh" "n$node" \
     "$(cluster_address "$node")" </dev/null >"$CLUSTER_FOLDER/n$node.out" 2>&1 &
   cluster_node_pids[node - 1]=$!
   wait_until 10 test -e "$CLUSTER_FOLDER/spool.n$node/ready" || return 1
