@@ -1,7 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Faults between nodes, under both launchers: a rank that is stopped, a cable that is cut, a node that dies. Who is named,
-# how does the job end, what is kept? All at once, each job on nodes of its own, as each of them mostly waits.
+# Faults between nodes, all at once, each job on nodes of its own, as each of them mostly waits. What a user meets:
+#   stopped rank  srun    rank and host named, file closed (failed); srun kills the rank after --wait, exit code 137.
+#                         Without --wait srun waits for the rank until the time limit.
+#                 mpirun  the same, exit code 6.
+#   cut cable     srun    the host named, file closed (failed), exit code 6 (with --wait).
+#                 mpirun  the same, but mpirun waits for its daemon beyond the cut: the job ends when Slurm gives the
+#                         node up (SlurmdTimeout) and is requeued.
+#   dead node     srun    with run.watchdog above SlurmdTimeout Slurm ends the job, file closed (interrupted); requeued on
+#                         another node it goes on and completes. With less the job ends as with a cut cable.
 set -uo pipefail
 # shellcheck source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"

@@ -12,7 +12,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLOW = os.environ.get("DLSCALE_SLOW", str(ROOT / "analysis" / "dlscale-slow"))
@@ -21,13 +20,11 @@ WANTED = {"clean": 1.0, "link": 0.95, "compute": 0.95}  # least share of right a
 
 def named(path):
     """What dlscale-slow says of one run file: a list of {"host", "cause", "excess", …}."""
-    with tempfile.TemporaryDirectory(prefix="dlscale-slow-") as folder:
-        answer = pathlib.Path(folder) / "slow.json"
-        result = subprocess.run([SLOW, "--json", str(answer), str(path)], capture_output=True, text=True, timeout=120,
-                                stdin=subprocess.DEVNULL)
-        if not answer.exists():
-            raise RuntimeError(f"dlscale-slow wrote nothing (exit code {result.returncode}): {result.stderr[-300:]}")
-        return json.loads(answer.read_text())["named"]
+    result = subprocess.run([SLOW, "--json", str(path)], capture_output=True, text=True, timeout=300,
+                            stdin=subprocess.DEVNULL)
+    if result.returncode not in (0, 3):  # nobody is named, somebody is
+        raise RuntimeError(f"dlscale-slow: exit code {result.returncode}: {result.stderr.strip()[-300:]}")
+    return json.loads(result.stdout)["named"]
 
 
 def binomial_tail(count, runs, rate):
@@ -69,7 +66,8 @@ def main(folder):
                 if is_right(kind, row["node"], names):
                     right += 1
                     continue
-                said = ", ".join(f"{name['host']} {name['cause']} {name['excess']:+.1%}" for name in names) or "nobody"
+                said = ", ".join(f"{name['host']} {name['cause']} {name['excess'] or math.nan:+.1%}" for name in names)
+                said = said or "nobody"
             except (RuntimeError, OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError) as problem:
                 said = str(problem)
             wrong.append(f"run {row['run']} ({row['node'] or 'healthy'}): {said}")
