@@ -208,7 +208,7 @@ stage_scaling() { script scaling 300 bash tests/scaling.sh; }
 # Each script has a cluster of its own; a few runs with a slow node prove little and are for tests/long.sh.
 stage_cluster() {
   local test
-  for test in run nodes faults; do script "cluster/$test" 600 bash "tests/cluster/$test.sh"; done
+  for test in run nodes faults scripts; do script "cluster/$test" 600 bash "tests/cluster/$test.sh"; done
 }
 
 stage_analysis() {
