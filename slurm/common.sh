@@ -184,8 +184,16 @@ wait_for_jobs() {
   say "squeue does not answer (${left##*error: }); giving up waiting for $*"
   return 1
 }
-# code_in FILE: the exit code that a batch script's output ends with; nothing if it was killed or never ran.
-code_in() { sed -n 's/^[a-z.-]*: exit code \([0-9]*\)$/\1/p' "$1" 2>/dev/null | tail -n 1; }
+# job_code ID FILE: the exit code that the batch script's output ends with, else (it refused to begin) what Slurm knows of a
+# job that has just failed; nothing if it was cancelled or never ran.
+job_code() {
+  local code
+  code=$(sed -n 's/^[a-z.-]*: exit code \([0-9]*\)$/\1/p' "$2" 2>/dev/null | tail -n 1)
+  if [ -z "$code" ]; then
+    code=$(scontrol -o show job "$1" 2>/dev/null | sed -n 's/.* JobState=FAILED .* ExitCode=\([1-9][0-9]*\):.*/\1/p')
+  fi
+  echo "$code"
+}
 print_command() {
   printf '%s:' "$script_name"
   printf ' %q' "$@"

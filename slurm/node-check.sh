@@ -157,7 +157,7 @@ done
 [ ${#jobs[@]} -eq 0 ] || wait_for_jobs "${jobs[@]}" || incomplete=yes
 files=()
 for id in "${jobs[@]}"; do
-  code=$(code_in "$history/node-check-$id.out")
+  code=$(job_code "$id" "$history/node-check-$id.out")
   if [ -z "$code" ]; then
     say "job $id never ran, or did not end by itself (sacct -j $id tells more)"
     incomplete=yes

@@ -118,7 +118,7 @@ say "files in $folder; stop all: scancel ${jobs[*]}"
 wait_for_jobs "${jobs[@]}" || exit 1
 worst=0
 for i in "${!jobs[@]}"; do
-  code=$(code_in "$(printf '%s/nodes-%04d.out' "$folder" "${points[i]}")")
+  code=$(job_code "${jobs[i]}" "$(printf '%s/nodes-%04d.out' "$folder" "${points[i]}")")
   say "$(counted "${points[i]}" node), job ${jobs[i]}: ${code:+exit code }${code:-never ended by itself (squeue, sacct -j ${jobs[i]} tell more)}"
   worst=$(worst_code "$worst" "${code:-1}")
 done

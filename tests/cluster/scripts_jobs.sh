@@ -140,6 +140,8 @@ check "scripts/it names who was left out" "${said//$'\n'/|}" grep -q "3 nodes of
 node_check 0 --quiet --nodelist n1 -- --nonsense
 check "scripts/node check, a failed job" "exit $code, said: ${said//$'\n'/|}" test "$code" = 2
 check "scripts/it shows why" "${said//$'\n'/|}" grep -q "unknown option '--nonsense'" <<<"$said"
+DLSCALE=/nowhere node_check 0 --nodelist n1 --quiet
+check "scripts/node check without a program" "exit $code, said: ${said//$'\n'/|}" test "$code:$(grep -c 'DLSCALE=/nowhere is no program' <<<"$said")" = 2:1
 DLSCALE_SLOW=/nowhere node_check 0 --nodelist n1 --idle --quiet -- --plan
 check "scripts/node check, not judged" "exit $code, said: ${said//$'\n'/|}" test "$code" = 7
 node_check 0 --dry-run --gpus 2 --partition=urgent
