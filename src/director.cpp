@@ -37,6 +37,14 @@ Director::Director(Stage stage) : s_(std::move(stage)) {
   }
 }
 
+// Who waits meanwhile is told by the watchdog what for.
+void Director::save() {
+  s_.worker.busy("writing the output");
+  s_.file.flush();
+  if (const std::string problem = s_.file.take_warning(); !problem.empty()) s_.progress.warn(problem);
+  s_.worker.arrived();
+}
+
 void Director::command(Action action, int case_id, const Batch& batch, int exit_code) {
   Command c{action, case_id, batch, exit_code};
   s_.worker.wait_for_root(root_busy_s);
@@ -99,7 +107,7 @@ bool Director::prepare(int id) {
   outcome(id).status = CaseStatus::running;
   row(id).status = to_string(CaseStatus::running);
   s_.file.update_case(row(id));
-  s_.file.flush();
+  save();
   return true;
 }
 
@@ -111,9 +119,10 @@ void Director::measure(int id) {
   const BatchSamples samples = s_.worker.batch(c, batch);
   controller(id).observe(samples);
   tally(id).observe(samples);
+  s_.worker.busy("writing the output");
   s_.file.append(s_.first_case_id + id, sample_rows(samples));
   update_row(id);
-  s_.file.flush();
+  save();
   if (!samples.failures.empty()) return abandon(id, samples.failures);
   s_.progress.batch(c, controller(id), done_, static_cast<int>(s_.plan.cases.size()));
 }
@@ -205,7 +214,7 @@ void Director::finish(int id) {
   judge_requirements(id);
   for (const std::string& missed : o.missed) r.message += (r.message.empty() ? "" : "; ") + missed;
   s_.file.update_case(r);
-  s_.file.flush();
+  save();
   ++done_;
   s_.progress.note(fmt::format(
       "[{}/{}] {}: {}{} ({} samples in {} blocks, {})", done_, s_.plan.cases.size(), c.name(),
@@ -235,7 +244,7 @@ void Director::fail(int id, const std::string& message) {
   r.status = to_string(CaseStatus::failed);
   r.message = message;
   s_.file.update_case(r);
-  s_.file.flush();
+  save();
   ++done_;
   s_.progress.note(fmt::format("FAILED {}: {}", plan_case(id).name(), message));
 }

@@ -62,6 +62,7 @@ class Director {
 
  private:
   void command(Action action, int case_id, const Batch& batch = {}, int exit_code = 0);
+  void save();  ///< what was recorded survives a kill from here on
   void measure_group(const std::vector<int>& ids, int group, double group_end_s);
   bool prepare(int id);
   void measure(int id);

@@ -6,6 +6,9 @@
 
 #include <csignal>
 
+#include "base/error.hpp"
+#include "comm/watchdog_exit.hpp"
+
 namespace dlscale {
 namespace {
 
@@ -22,29 +25,34 @@ void Ending::watch(RunFile* file) {
   file_ = file;
 }
 
-bool Ending::close(const char* status, double patience_s, int failed_case, const std::string& message) {
+bool Ending::close(const Way& way, int failed_case, const std::string& message) {
   const std::lock_guard lock(mutex_);
   if (file_ == nullptr) return false;
-  if (file_->close_from_other_thread(status, patience_s, failed_case, message))
-    say(fmt::format("{} closed ({}); go on with --resume {}", file_->path(), status, file_->path()));
+  const std::string& path = file_->path();
+  watchdog::leave_at_the_latest_in(way.limit_s, way.exit_code,
+                                   file_->not_closed("its file system does not answer"));
+  std::string why_not;
+  if (file_->close_from_other_thread(way.status, way.patience_s, failed_case, message, &why_not))
+    say(fmt::format("{} closed ({}); go on with --resume {}", path, way.status, path));
   else
-    say(fmt::format("{} not closed (it is being written); its finished blocks are kept: --resume {}",
-                    file_->path(), file_->path()));
+    say(why_not);
   return true;
 }
 
 void Ending::on_signal(int signal_number) {
   // Only the root has a file; and when one rank ends, the launcher signals all others, which have
   // nothing to add.
-  if (close("interrupted", 0.4, -1, "")) say(fmt::format("ended by signal {}", signal_number));
+  const Way way{
+      .status = "interrupted", .exit_code = 128 + signal_number, .patience_s = 0.4, .limit_s = 10};
+  if (close(way, -1, "")) say(fmt::format("ended by signal {}", signal_number));
 }
 
 void Ending::on_expired(const std::string& sentence) {
-  close("failed", 2.0, case_.load(), sentence);
+  close({.exit_code = static_cast<int>(ExitCode::watchdog)}, case_.load(), sentence);
 }
 
 void Ending::on_fatal(int, const std::string& message) {
-  close("failed", 2.0, case_.load(), message);
+  close({.exit_code = static_cast<int>(ExitCode::case_failed)}, case_.load(), message);
 }
 
 }  // namespace dlscale

@@ -17,7 +17,8 @@ class Ending {
   void watch(RunFile* file);
   void current_case(int case_id) { case_.store(case_id); }
 
-  /// SIGTERM, SIGINT, SIGUSR1: status "interrupted". Returns within half a second.
+  /// A signal: status "interrupted". Returns within half a second where the file system answers; where
+  /// it does not, the process ends after ten.
   void on_signal(int signal_number);
   /// The watchdog's patience is over: status "failed".
   void on_expired(const std::string& sentence);
@@ -25,8 +26,14 @@ class Ending {
   void on_fatal(int rank, const std::string& message);
 
  private:
+  struct Way {
+    const char* status = "failed";
+    int exit_code = 1;
+    double patience_s = 2;  ///< for another thread that is writing
+    double limit_s = 20;    ///< of closing itself, after which the process ends all the same
+  };
   /// False when there is no file.
-  bool close(const char* status, double patience_s, int failed_case, const std::string& message);
+  bool close(const Way& way, int failed_case, const std::string& message);
   std::mutex mutex_;
   RunFile* file_ = nullptr;
   std::atomic<int> case_{-1};

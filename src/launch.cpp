@@ -13,6 +13,7 @@
 #include "launch_facts.hpp"
 #include "mislaunch.hpp"
 #include "places.hpp"
+#include "record/staging.hpp"
 #include "resume.hpp"
 #include "summary/summary.hpp"
 
@@ -60,8 +61,12 @@ class Run {
  public:
   Run(const CommandLine& line, Ending& ending)
       : line_(line), ending_(ending), session_(thread_level_for(line)) {}
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() { ending_.watch(nullptr); }
   int execute();
   int rank() const { return session_.world().rank(); }
+  bool output_is_broken() const { return file_ && file_->broken(); }
 
  private:
   int agree_on_config();
@@ -97,9 +102,9 @@ int Run::execute() {
   if (const int code = agree_on_config(); code != 0) return code;
   if (const int code = agree_on_plan(); code != 0) return code;
   probes_.agree(session_.world());
+  start_watchdog();
   if (const int code = open_file(); code != 0) return code;
   if (plan_.cases.empty()) return 0;  // nothing left to resume
-  start_watchdog();
   find_epochs();
   return measure();
 }
@@ -147,6 +152,7 @@ int Run::agree_on_plan() {
     verdict_ = judge_launch(facts_, plan_, launcher_tasks(), line_.allow);
     if (!verdict_.refused.empty()) throw Error(ExitCode::refused, verdict_.refused);
     verdict_.warnings.insert(verdict_.warnings.end(), plan_.warnings.begin(), plan_.warnings.end());
+    if (!resume_.warning.empty()) verdict_.warnings.push_back(resume_.warning);
     layout_text = layout_to_json(layout_);
     plan_text = plan_to_json(plan_);
   });
@@ -189,6 +195,13 @@ void Run::close_finished() {
 }
 
 int Run::open_file() {
+  // A resume copies the file first; a slow disk writes 50 MB/s.
+  double expected_s = resume_.active ? 1e-6 / 50 * static_cast<double>(file_size(line_.resume)) : 0;
+  broadcast_value(session_.world(), expected_s);
+  if (session_.world().rank() == 0)
+    watchdog_->working("opening the output", -1, expected_s);
+  else
+    watchdog_->waiting(0, expected_s, "rank 0 to open the output");
   const int code = on_root(session_, [&] {
     if (resume_.active && plan_.cases.empty()) return close_finished();
     const std::string path = !line_.output.empty() ? line_.output : default_output();
@@ -198,6 +211,7 @@ int Run::open_file() {
     for (const std::string& warning : verdict_.warnings)
       std::fprintf(stderr, "dlscale: warning: %s\n", warning.c_str());
   });
+  watchdog_->working("between stages", -1, 0);
   return code;
 }
 
@@ -259,12 +273,18 @@ int Run::measure() {
     progress.clear();
     return finish(director, outcomes);
   } catch (const std::exception& e) {
-    // The other ranks wait for commands that won't come: the launcher ends them when this rank leaves.
     progress.clear();
     std::fprintf(stderr, "dlscale: %s\n", e.what());
     const auto* known = dynamic_cast<const Error*>(&e);
-    if (!file_->broken()) ending_.on_fatal(0, e.what());
-    _exit(static_cast<int>(known != nullptr ? known->exit_code() : ExitCode::case_failed));
+    const int code = static_cast<int>(known != nullptr ? known->exit_code() : ExitCode::case_failed);
+    if (file_->broken()) {  // it is written between commands, and for the next one all ranks wait
+      ending_.watch(nullptr);
+      director.end(code);
+      return code;
+    }
+    // The other ranks wait for this one elsewhere: the launcher ends them when it leaves.
+    ending_.on_fatal(0, e.what());
+    _exit(code);
   }
 }
 
@@ -274,8 +294,9 @@ int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
     failed = failed || o.status == CaseStatus::failed;
     missed = missed || !o.missed.empty();
   }
-  ending_.watch(nullptr);
+  watchdog_->working("closing the output", -1, 0);
   file_->close(failed ? "failed" : "completed");
+  ending_.watch(nullptr);
   RunSummary summary{.plan = plan_,
                      .layout = layout_,
                      .outcomes = outcomes,
@@ -298,7 +319,15 @@ int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
 }
 
 int run_job(const CommandLine& line, Ending& ending) {
-  return Run(line, ending).execute();
+  bool broken = false;
+  int code = 0;
+  {
+    Run run(line, ending);
+    code = run.execute();
+    broken = run.output_is_broken();
+  }
+  if (broken) _exit(code);  // past every exit handler: HDF5 must not be called any more
+  return code;
 }
 
 }  // namespace dlscale

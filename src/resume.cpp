@@ -39,6 +39,8 @@ RunOptions with_budget_of(RunOptions run, const RunOptions& other) {
 }  // namespace
 
 ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& build_id) {
+  ResumePlan plan;
+  plan.warning = RunFile::adopt_staged(line.resume);
   const ResumeState state = RunFile::inspect(line.resume);
   if (state.ranks != ranks)
     refuse(line.resume,
@@ -49,7 +51,6 @@ ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& bu
            fmt::format("another binary began it: build {:.12}, this one is {:.12}", state.build_id,
                        build_id),
            "use that binary, or begin a new file with -o");
-  ResumePlan plan;
   plan.active = true;
   plan.config = parse_job(state.resolved_text, line.resume + ":/input/resolved", ".");
   plan.config.job_text = state.job_text;

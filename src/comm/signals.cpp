@@ -44,8 +44,16 @@ void catch_ending_signals() {
   action.sa_handler = write_number;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1})
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
+    struct sigaction before {};
+    if (sigaction(number, nullptr, &before) != 0) refuse(std::strerror(errno));
+    if (number == SIGHUP && before.sa_handler == SIG_IGN) continue;  // nohup(1)
     if (sigaction(number, &action, nullptr) != 0) refuse(std::strerror(errno));
+  }
+  // What they stand for is told by the failed call as well: a file that reached its size limit (ulimit
+  // -f), a terminal or pipe that is gone.
+  for (const int number : {SIGXFSZ, SIGPIPE})
+    if (signal(number, SIG_IGN) == SIG_ERR) refuse(std::strerror(errno));
 }
 
 struct SignalThread::Impl {

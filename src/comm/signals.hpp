@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// SIGTERM, SIGINT and SIGUSR1 end the run from a thread of their own, without MPI, within half a
-/// second.
+/// SIGTERM, SIGINT, SIGUSR1 and SIGHUP end the run from a thread of their own, without MPI, within half
+/// a second.
 #pragma once
 
 #include <functional>

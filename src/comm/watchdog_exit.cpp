@@ -17,10 +17,11 @@ void print_line(const std::string& line) noexcept {
   (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
-void leave_at_the_latest_in(double seconds, int exit_code) {
+void leave_at_the_latest_in(double seconds, int exit_code, const std::string& line) {
   try {
-    std::thread([seconds, exit_code] {
+    std::thread([seconds, exit_code, line] {
       sleep_s(seconds);
+      if (!line.empty()) print_line(line);
       _exit(exit_code);
     }).detach();
   } catch (const std::system_error&) {  // no thread to be had: go on without this net

@@ -9,8 +9,9 @@ namespace dlscale::watchdog {
 /// "dlscale: <line>\n" to stderr in one write.
 void print_line(const std::string& line) noexcept;
 
-/// Should closing the file hang (a dead file server), the process leaves all the same.
-void leave_at_the_latest_in(double seconds, int exit_code);
+/// Should closing the file hang (a dead file server), the process leaves all the same, saying `line`
+/// where there is one.
+void leave_at_the_latest_in(double seconds, int exit_code, const std::string& line = {});
 
 void sleep_s(double seconds) noexcept;
 

@@ -24,6 +24,7 @@ class ForwardingWorkload : public Workload {
   void take_buckets(std::span<double> seconds) override { workload_->take_buckets(seconds); }
   void take_epoch(std::span<double> values) override { workload_->take_epoch(values); }
   Check verify() override { return workload_->verify(); }
+  std::span<std::byte> last_result() override { return workload_->last_result(); }
   std::string results() const override { return workload_->results(); }
 
  private:

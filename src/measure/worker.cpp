@@ -46,6 +46,10 @@ void Worker::arrived() {
   watchdog_.working("between commands", -1, 0);
 }
 
+void Worker::busy(const char* what) {
+  watchdog_.working(what, -1, 0);
+}
+
 void Worker::sleep_barrier(const char* what, double expected_s) {
   const WaitScope wait(watchdog_, ++stage_, slack * expected_s, what);
   MPI_Request request = MPI_REQUEST_NULL;

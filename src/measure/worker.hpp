@@ -68,6 +68,8 @@ class Worker {
   /// Before a command of the root arrives; expected_s: what the root may be busy with.
   void wait_for_root(double expected_s);
   void arrived();
+  /// Before the root does something by itself that may hang.
+  void busy(const char* what);
 
  private:
   void sleep_barrier(const char* what, double expected_s);

@@ -25,11 +25,6 @@ struct Holder {
   }
 };
 
-std::string this_host() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
 Holder read_holder(int descriptor) {
   char buffer[4096];
   const ssize_t size = pread(descriptor, buffer, sizeof buffer, 0);
@@ -81,6 +76,11 @@ void write_holder(int descriptor, const std::string& lock_path, const std::strin
 
 }  // namespace
 
+std::string this_host() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
 std::string system_reason() {
   return std::system_category().message(errno);
 }
@@ -115,6 +115,13 @@ void LockFile::release() noexcept {
   if (!descriptor_) return;
   unlink(path_.c_str());  // before closing: afterwards it may be another's
   descriptor_.reset();
+}
+
+LeftStaging left_staging(const std::string& path) {
+  const Descriptor descriptor(open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor) return {};
+  const Holder holder = read_holder(descriptor.get());
+  return holder.staging.empty() ? LeftStaging{} : LeftStaging{holder.host, holder.staging};
 }
 
 std::string lock_holder(const std::string& path) {

@@ -38,8 +38,16 @@ class LockFile {
   Descriptor descriptor_;
 };
 
+/// What a writer that ended without closing left in node-local storage, by the lock file beside `path`.
+struct LeftStaging {
+  std::string host, file;  ///< empty: nothing
+};
+LeftStaging left_staging(const std::string& path);
+
 /// "process 123 on host" if another process holds the lock beside `path` now, else empty. Takes nothing.
 std::string lock_holder(const std::string& path);
+
+std::string this_host();
 
 /// Reason of the last failed system call, for messages.
 std::string system_reason();

@@ -146,6 +146,20 @@ void adopt_left_staging(const std::string& path, const LockFile& lock) {
   unlink(staging.c_str());
 }
 
+std::string RunFile::adopt_staged(const std::string& path) {
+  const LeftStaging left = left_staging(path);
+  if (left.file.empty() || file_size(path) < 0) return {};
+  if (left.host != this_host())
+    return sentence(fmt::format("{} may lack the last blocks of the earlier launch", path),
+                    fmt::format("that ended without copying {} of host {}", left.file, left.host),
+                    "its blocks since the last copy are measured again");
+  const LockFile lock = LockFile::acquire(path);
+  const std::lock_guard guard(hdf5::library_mutex());
+  hdf5::start_library();
+  adopt_left_staging(path, lock);
+  return {};
+}
+
 ResumeState RunFile::inspect(const std::string& path) {
   return read_closed(path, [](const Store& store) {
     ResumeState state;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "record/run_file.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include "record/run_file_impl.hpp"
 
@@ -26,7 +29,9 @@ RunFile::Impl::Impl(std::string final_path, std::string written_path, LockFile t
       clock_type_(table_type<ClockRow>()),
       cases_(store.open("/cases")),
       clocks_(store.open("/system/clocks")),
-      budget_(now_ns()) {
+      budget_(now_ns()),
+      witness_(::open(work_path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (!witness_) throw write_error(work_path, system_reason());
   rows = read_table<CaseRow>(store, "/cases");
 }
 
@@ -71,7 +76,34 @@ void RunFile::Impl::set_status(std::string_view status) {
 
 void RunFile::Impl::flush() {
   write_changes();
-  if (staged() && budget_.allows(now_ns(), file_size(work_path))) publish(Replace::yes);
+  demand_in_place();
+  if (staged() && budget_.allows(now_ns(), file_size(work_path))) try_to_publish();
+}
+
+// The run need not end for it: the staged file has everything, and a later copy, or the last, may work.
+void RunFile::Impl::try_to_publish() {
+  const std::int64_t begin = now_ns();
+  try {
+    publish(Replace::yes);
+    copy_failed_ = false;
+  } catch (const Error& error) {
+    budget_.took(now_ns() - begin, file_size(work_path));
+    if (!copy_failed_) warning = error.what();
+    copy_failed_ = true;
+  }
+}
+
+void RunFile::Impl::demand_in_place() {
+  struct stat written = {}, there = {};
+  if (fstat(witness_.get(), &written) != 0) throw write_error(work_path, system_reason());
+  const bool named = ::stat(work_path.c_str(), &there) == 0;
+  if (named && there.st_ino == written.st_ino && there.st_dev == written.st_dev) return;
+  const std::string why = named ? "another file has taken its place" : system_reason();
+  const std::string kept = staged() ? path : new_staging_name(path);
+  if (kept.empty()) throw write_error(work_path, why);
+  publish_copy(witness_.get(), work_path, kept, staged() ? Replace::yes : Replace::no);
+  throw Error(ExitCode::output_failed, "can't write " + work_path, why,
+              "what was measured is kept in " + kept + "; go on with --resume " + kept);
 }
 
 void RunFile::Impl::publish(Replace replace) {
@@ -97,6 +129,7 @@ void RunFile::Impl::close(std::string_view status) {
   checked(H5Dclose(cases_.release()), "H5Dclose /cases");
   checked(H5Dclose(clocks_.release()), "H5Dclose /system/clocks");
   store.close();
+  demand_in_place();
   if (staged()) {
     publish(Replace::yes);
     unlink(work_path.c_str());
@@ -142,31 +175,49 @@ void RunFile::close(std::string_view status) {
 }
 
 bool RunFile::close_from_other_thread(std::string_view status, double patience_s, int failed_case,
-                                      std::string_view message) {
-  {
-    std::unique_lock guard(hdf5::library_mutex(), std::defer_lock);
-    if (!guard.try_lock_for(std::chrono::duration<double>(patience_s))) return false;
-    if (impl_->closed) return true;
-    if (!impl_->usable()) return false;
-    const hdf5::AbandonOnFailure scope;
-    try {
-      if (failed_case >= 0 && static_cast<std::size_t>(failed_case) < impl_->rows.size()) {
-        CaseRow row = impl_->rows[static_cast<std::size_t>(failed_case)];
-        row.status = "failed";
-        row.message = message;
-        impl_->update_case(row);
-      }
-      impl_->close(status);
-    } catch (const std::exception&) {
-      impl_->broken = true;
-      return false;
+                                      std::string_view message, std::string* why_not) {
+  const auto refuse = [&](const std::string& said) {
+    if (why_not != nullptr) *why_not = said;
+    return false;
+  };
+  std::unique_lock guard(hdf5::library_mutex(), std::defer_lock);
+  if (!guard.try_lock_for(std::chrono::duration<double>(patience_s)))
+    return refuse(not_closed("it is being written"));
+  if (impl_->closed) return true;
+  if (!impl_->usable()) return refuse(not_closed("an earlier write failed"));
+  const hdf5::AbandonOnFailure scope;
+  try {
+    if (failed_case >= 0 && static_cast<std::size_t>(failed_case) < impl_->rows.size()) {
+      CaseRow row = impl_->rows[static_cast<std::size_t>(failed_case)];
+      row.status = "failed";
+      row.message = message;
+      impl_->update_case(row);
     }
+    impl_->close(status);
+    return true;
+  } catch (const Error& error) {  // says itself what is kept where
+    impl_->broken = true;
+    return refuse(error.what());
+  } catch (const std::exception& error) {
+    impl_->broken = true;
+    impl_->salvage();
+    return refuse(not_closed(error.what()));
   }
-  return true;
 }
 
 const std::string& RunFile::path() const {
   return impl_->path;
+}
+
+std::string RunFile::not_closed(std::string_view why) const {
+  const std::string where = impl_->staged() ? " in " + impl_->work_path : "";
+  return sentence(impl_->path + " not closed", why,
+                  "its finished blocks are kept" + where + ": --resume " + impl_->path);
+}
+
+std::string RunFile::take_warning() {
+  const std::lock_guard guard(hdf5::library_mutex());
+  return std::exchange(impl_->warning, {});
 }
 
 std::int64_t RunFile::bytes_written() const {

@@ -127,6 +127,11 @@ class RunFile {
   /// Only its resolved job; likewise.
   static std::string resolved_text(const std::string& path);
 
+  /// Before a resume: puts what a dead writer left in node-local storage in the file's place, so that no
+  /// block is missed. Returns a sentence when that storage is another host's; else nothing. Throws
+  /// Error(output_failed) if the file is being written.
+  static std::string adopt_staged(const std::string& path);
+
   /// Opens an existing file for a further launch: adds launch, ranks, environment, and the cases of
   /// `spec` (their ids follow those in the file). Rows of earlier launches given in `superseded` are
   /// overwritten. Everything is done in a copy that then replaces the file: a kill on the way loses
@@ -152,11 +157,14 @@ class RunFile {
 
   /// For the closing thread: like close(), but gives up (returns false, touching nothing) when another
   /// thread has been inside the library for `patience_s`. `failed_case` with `message` is marked failed
-  /// if ≥ 0.
+  /// if ≥ 0. `why_not` receives a sentence when it returns false.
   bool close_from_other_thread(std::string_view status, double patience_s, int failed_case = -1,
-                               std::string_view message = {});
+                               std::string_view message = {}, std::string* why_not = nullptr);
 
   const std::string& path() const;
+  /// The sentence for a file that could not be closed.
+  std::string not_closed(std::string_view why) const;
+  std::string take_warning();  ///< what went wrong without ending the run; empty: nothing
   std::int64_t bytes_written() const;
 
   /// After a failed write every later call does nothing, and the program must leave through _exit().

@@ -27,6 +27,9 @@ struct RunFile::Impl {
   void close(std::string_view status);
   void publish(Replace replace);  ///< copies the staged file to its place
   void salvage() noexcept;        ///< after a failed write: what was flushed before, to its place
+  /// Throws, after keeping a copy elsewhere, when the file has lost its name: writing would go on, and
+  /// nothing of it be left at the end.
+  void demand_in_place();
 
   bool staged() const { return work_path != path; }
   bool usable() const { return !closed && !broken && !hdf5::abandoned(); }
@@ -34,11 +37,13 @@ struct RunFile::Impl {
   std::string path, work_path;  ///< the same unless the run is written in node-local storage
   LockFile lock;
   Store store;
+  std::string warning;        ///< to be told once; empty if none
   std::vector<CaseRow> rows;  ///< as in the file, once changes are flushed
   std::atomic<bool> closed{false}, broken{false};
 
  private:
   void check_id(int case_id) const;
+  void try_to_publish();
   void write_changes();  ///< samples, then the rows of /cases
 
   TableType case_type_, clock_type_;
@@ -46,6 +51,8 @@ struct RunFile::Impl {
   std::map<int, SampleArrays> arrays_;
   std::set<int> changed_rows_;  ///< ids of rows not yet in the file
   CopyBudget budget_;
+  Descriptor witness_;        ///< the file being written, whatever becomes of its name
+  bool copy_failed_ = false;  ///< the last one; told once
 };
 
 /// The sentence for a failed write.

@@ -101,10 +101,16 @@ std::string new_staging_name(const std::string& final_path) {
 void publish_copy(const std::string& source, const std::string& target, Replace replace) {
   const Descriptor from(open(source.c_str(), O_RDONLY | O_CLOEXEC));
   if (!from) copy_failed(source, target);
+  publish_copy(from.get(), source, target, replace);
+}
+
+void publish_copy(int descriptor, const std::string& source, const std::string& target,
+                  Replace replace) {
+  if (lseek(descriptor, 0, SEEK_SET) != 0) copy_failed(source, target);
   RemoveOnExit unfinished{target + ".part"};
   const Descriptor to(open(unfinished.path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!to) copy_failed(source, target);
-  copy_bytes(from.get(), to.get(), source, target);
+  copy_bytes(descriptor, to.get(), source, target);
   if (fsync(to.get()) != 0) copy_failed(source, target);
   const unsigned flags = replace == Replace::yes ? 0u : static_cast<unsigned>(RENAME_NOREPLACE);
   int result = renameat2(AT_FDCWD, unfinished.path.c_str(), AT_FDCWD, target.c_str(), flags);

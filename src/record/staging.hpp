@@ -22,6 +22,8 @@ enum class Replace { no, yes };
 /// Write–fsync–rename. With Replace::no an existing `target` is left alone and refused. Throws
 /// Error(output_failed).
 void publish_copy(const std::string& source, const std::string& target, Replace replace);
+/// The same of an open file, which may have no name any more; `source` is for the message.
+void publish_copy(int descriptor, const std::string& source, const std::string& target, Replace replace);
 
 /// Decides when the staged file is copied: all copies together take at most 1 % of the elapsed time.
 class CopyBudget {

@@ -66,6 +66,11 @@ void Progress::note(const std::string& line) {
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 
+void Progress::warn(const std::string& line) {
+  clear();
+  std::fprintf(stderr, "dlscale: warning: %s\n", line.c_str());
+}
+
 void Progress::clear() {
   if (quiet_ || !terminal_ || !shown_) return;
   std::fprintf(stderr, "\r\033[K");

@@ -18,6 +18,7 @@ class Progress {
   void phase(const std::string& what);  ///< shown on a terminal only
   void batch(const Case& c, const CaseController& controller, int done, int total);
   void note(const std::string& line);  ///< stays: a case ended
+  void warn(const std::string& line);  ///< stays, also when quiet
   void clear();                        ///< before other output
 
  private:

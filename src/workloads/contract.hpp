@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -101,6 +102,9 @@ class Workload {
   virtual void take_epoch(std::span<double> /*values*/) {}
   /// Judges what the last run() left. Collective over participants for distributed workloads.
   virtual Check verify() = 0;
+  /// The bytes that verify() will judge on this rank, for the fault tests, which damage them; empty:
+  /// verify() judges by other means, or nothing here.
+  virtual std::span<std::byte> last_result() { return {}; }
   /// Facts the workload itself finds out (kernel chosen, nodes of its grid, …), as a JSON object's text;
   /// may be empty.
   virtual std::string results() const { return {}; }

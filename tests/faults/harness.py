@@ -5,6 +5,7 @@ import glob
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ sys.path.append(str(ROOT / "tests"))
 from named_tests import Skipped, Wrong, expect, run_named  # noqa: E402,F401 - for the scripts that import this
 
 BINARY = os.environ.get("DLSCALE", str(ROOT / "build" / "dlscale"))
+FAULTY_IO = pathlib.Path(BINARY).parent / "libfaulty_io.so"
 KILLS = int(os.environ.get("DLSCALE_KILLS", "6"))
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="dlscale-faults-"))
@@ -101,4 +103,22 @@ def started(command, path, blocks=1, timeout=60, **environment):
     raise Wrong("no block was written in time: " + process.communicate()[1][-400:])
 
 
+def rows_kept(seen, path, swmr=False):
+    """No row that was on disk in `seen` (check_file) is lost."""
+    kept = check_file(path, swmr)
+    lost = {case: (rows, kept.get(case, 0)) for case, rows in seen.items() if kept.get(case, 0) < rows}
+    expect(not lost, f"{path.name}: rows of cases were lost: {lost}")
+    return kept
+
+
+def kill_left(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 LONG = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=20", "--set", "run.time_budget=60s"]
+# Ends by itself after some seconds.
+HELD = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=3", "--set", "run.time_budget=9s"]

@@ -154,6 +154,12 @@ Check Conv2dCpu::verify() {
           .method = "error / tolerance of random combinations over channels, float64"};
 }
 
+// In the library's layout.
+std::span<std::byte> Conv2dCpu::last_result() {
+  const dnn::Memory& memory = ready_.tensor(case_.result()).memory;
+  return {static_cast<std::byte*>(memory.get_data_handle()), dnn::bytes_of(memory.get_desc())};
+}
+
 std::string Conv2dCpu::results() const {
   const Conv2dImplementation& chosen = ready_.implementation;
   return nlohmann::json{{"library", dnn::library_facts()},

@@ -17,6 +17,7 @@ class Conv2dCpu final : public Workload {
   void reset() override;
   void run() override;
   Check verify() override;
+  std::span<std::byte> last_result() override;
   std::string results() const override;
 
   /// What the last run() wrote, as float32 in canonical layout; and the reverse, for tests.
