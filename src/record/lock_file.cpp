@@ -117,6 +117,10 @@ void LockFile::release() noexcept {
   descriptor_.reset();
 }
 
+void LockFile::leave() noexcept {
+  descriptor_.reset();
+}
+
 LeftStaging left_staging(const std::string& path) {
   const Descriptor descriptor(open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC));
   if (!descriptor) return {};

@@ -32,6 +32,7 @@ class LockFile {
   /// Node-local file a dead holder had been writing in; empty if none.
   const std::string& left_staging() const { return left_staging_; }
   void release() noexcept;  ///< removes the file
+  void leave() noexcept;    ///< lets go of it; it still says where the staged file is
 
  private:
   std::string path_, left_staging_;

@@ -147,6 +147,7 @@ RunFile::~RunFile() {
     // The first failure has been reported; nothing more can be done for the file.
   }
   const std::lock_guard guard(hdf5::library_mutex());
+  if (impl_->broken && impl_->staged()) impl_->lock.leave();
   impl_.reset();
 }
 

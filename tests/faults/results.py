@@ -8,7 +8,7 @@ from harness import JOB, WORK, check_code, check_file, expect, mpirun, read_case
 EVERY = ["--set", "run.time_budget=4s"] + [word for case in (
     "gemm m=64 n=48 k=80 dtype=f64,f32", "conv2d batch=2 channels=4 height=9 width=9 filters=8",
     "infer batch=4", "collective op=allreduce,allgather,alltoall bytes=4096", "pairwise bytes=1024",
-    "pdgemm m=96 n=96 k=96", "triad", "fma", "noop delay=1e-4") for word in ("--case", case)]
+    "pdgemm m=96 n=96 k=96 mb=16 nb=16", "triad", "fma", "noop delay=1e-4") for word in ("--case", case)]
 
 
 def test_damaged_results():
