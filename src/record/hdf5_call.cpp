@@ -17,11 +17,12 @@ herr_t collect(unsigned, const H5E_error2_t* error, void* out) {
   return 0;
 }
 
-/// "file write failed: …, error message = 'No space left on device', …" → "No space left on device".
+/// "file write failed: …, error message = 'No space left on device', …" → "No space left on device";
+/// empty where the system has no part in it.
 std::string system_message(const std::string& description) {
   constexpr std::string_view key = "error message = '";
   const auto begin = description.find(key);
-  if (begin == std::string::npos) return description;
+  if (begin == std::string::npos) return {};
   const auto end = description.find('\'', begin + key.size());
   return description.substr(begin + key.size(),
                             end == std::string::npos ? end : end - begin - key.size());
@@ -33,10 +34,11 @@ std::string error_stack() {
   H5Eclear2(H5E_DEFAULT);
   std::string text;
   for (auto it = descriptions.rbegin(); it != descriptions.rend(); ++it) {
-    const std::string part = system_message(*it);
-    if (text.ends_with(part)) continue;
+    // What the system said is the reason; the layers of the library above it say nothing to a user.
+    if (std::string reason = system_message(*it); !reason.empty()) return reason;
+    if (text.ends_with(*it)) continue;
     if (!text.empty()) text += ": ";
-    text += part;
+    text += *it;
   }
   return text.empty() ? "HDF5 gives no reason" : text;
 }
