@@ -42,7 +42,7 @@ int answer_without_running(const CommandLine& line) {
   if (line.dump_default) return answer(dump_default());
   if (line.list) return answer(render_workloads(registry()));
   if (line.plan) return silent ? 0 : print_plan(line);
-  if (!line.recover.empty()) return answer(RunFile::recover(line.recover) + "\n");
+  if (!line.recover.empty()) return silent ? 0 : answer(RunFile::recover(line.recover) + "\n");
   return -1;
 }
 

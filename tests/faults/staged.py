@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from harness import (HELD, LONG, WORK, Wrong, check_code, check_file, expect, kill_left, mpirun, ours, rank_pids,
+from harness import (HELD, WORK, Wrong, check_code, check_file, expect, kill_left, mpirun, ours, rank_pids,
                      read_cases, rows_kept, run, started)
 from output import faulty, mounted
 
@@ -117,12 +117,12 @@ def test_staged_run_killed():
 def test_network_hangs():
     """A copy never returns: the watchdog ends the run, and --resume finds the node-local file."""
     staged = Staged("hangs")
-    process = staged.start(*LONG, "--set", "run.watchdog=3s")
+    process = staged.start(*HELD, "--set", "run.watchdog=3s")  # if none before, the last copy hangs
     pids = rank_pids(process.pid)
     seen = staged.seen()
     staged.switch.write_text("hang")
     try:
-        _, errors = process.communicate(timeout=90)
+        _, errors = process.communicate(timeout=120)
     finally:
         kill_left(pids)
     expect(process.returncode == 6, f"exit code {process.returncode}: {errors[-400:]}")
