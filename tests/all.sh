@@ -196,7 +196,7 @@ stage_faults() {
     [ -f "$test" ] || continue
     found=yes
     probe=$(fault_probe "$test")
-    script "faults/$(basename "$test" .sh)" 900 bash "$test" ${probe:+"$probe"}
+    script "faults/$(basename "$test" .sh)" 1800 bash "$test" ${probe:+"$probe"}
   done
   [ "$found" = yes ] || fail_one faults "no script in tests/faults"
 }

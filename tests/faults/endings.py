@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import (BINARY, HELD, JOB, KILLS, LONG, WORK, Wrong, check_code, check_file, expect, kill_left, mpirun, ours,
+from harness import (BINARY, HELD, JOB, KILLS, LONG, WORK, Wrong, check_code, check_file, expect, kill_left, mpirun,
                      rank_pids, read_cases, rows_kept, run, started)
 
 # Short blocks: a rank is given twenty times what was expected of it, and the patience.

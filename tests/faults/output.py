@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from harness import (BINARY, FAULTY_IO, HELD, JOB, LONG, ROOT, WORK, Skipped, Wrong, check_code, check_file, expect, kill_left,
+from harness import (BINARY, FAULTY_IO, HELD, JOB, LONG, WORK, Skipped, Wrong, check_code, check_file, expect, kill_left,
                      mpirun, ours, rank_pids, read_cases, rows_kept, run, started)
 
 
