@@ -149,6 +149,11 @@ class Run:
     def close(self) -> None:
         self._file.close()
 
+    @property
+    def handle(self) -> h5py.File:
+        """The open file, for what copies it as a whole."""
+        return self._file
+
     def case(self, case_id: int) -> pd.Series:
         """The row of /cases with this id."""
         rows = self.cases[self.cases["id"] == case_id]

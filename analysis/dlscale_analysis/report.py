@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.live import Live
 
 from . import terminal
+from .anonymise import Pseudonyms, hide_path, hide_run
 from .csvout import write_csv
-from .load import RunFileError, load
+from .load import Run, RunFileError, load
 from .overview import Overview, look
 from .places import writer_alive
 
@@ -36,7 +37,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         for path in options.runs if options.follow else []:
             follow(path, console)
         runs = [load(path) for path in options.runs]
-        views = [look(run) for run in runs]
+        views = _look(runs, options)
         for view in views:
             terminal.print_run(console, view)
         _write(views, options, console)
@@ -54,6 +55,25 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _look(runs: List[Run], options: argparse.Namespace) -> List[Overview]:
+    """What the reports show; with --anonymise without the names."""
+    if options.anonymise_file and len(runs) != 1:
+        raise RunFileError(f"--anonymise-file needs one run file ({len(runs)} are given); copy them one by one")
+    names = Pseudonyms(runs) if options.anonymise or options.anonymise_file else None
+    if options.anonymise_file:
+        from .anonymise_file import write_anonymised
+
+        write_anonymised(runs[0], options.anonymise_file, names)
+    if not options.anonymise:
+        return [look(run) for run in runs]
+    for run in runs:
+        hide_run(run, names)
+    views = [look(run) for run in runs]
+    for index, run in enumerate(runs):
+        hide_path(run, index)
+    return views
 
 
 def follow(path: str, console: Console, poll_s: float = POLL_S) -> None:
@@ -99,6 +119,8 @@ def _seconds_since(started: str) -> float:
 
 def _write(views: List[Overview], options: argparse.Namespace, console: Console) -> None:
     """The files asked for."""
+    if options.anonymise_file:
+        console.print(f"\nwrote {options.anonymise_file}", highlight=False)
     if options.html:
         from .html import write_html
 
@@ -128,12 +150,21 @@ def _parser() -> argparse.ArgumentParser:
         "--follow", action="store_true", help="show the progress of a running file first, every 2 s"
     )
     parser.add_argument(
-        "--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
+        "--anonymise",
+        action="store_true",
+        help="show no names of hosts, users, files, devices and jobs, but host-1, user-1 …",
+    )
+    parser.add_argument(
+        "--anonymise-file", metavar="OUT.h5", help="also write a copy of the run file without these names"
+    )
+    parser.add_argument(
+        "--width", type=width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
     )
     return parser
 
 
-def _width(text: str) -> int:
+def width(text: str) -> int:
+    """A number of columns, from the command line."""
     if not text.isdigit() or int(text) < 40:
         raise argparse.ArgumentTypeError(f"{text!r} is no width (a number of columns from 40 up)")
     return int(text)
