@@ -31,7 +31,12 @@ PROGRAM_WORDS = {"dlscale", "root", *RATE_KINDS}  # never taken for a name insid
 SECRET_LEAST = 6  # bytes of a name for which a written file is searched
 NAME = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9=])"  # as a word, also between _ - . /; not the key in "m=512"
 # Not the slash of "images/s", but that of "-I/opt/include".
-PATH = re.compile(r"(?:(?<![\w.~/])|(?<=\s-[A-Za-z])|(?<=^-[A-Za-z]))~?/[\w.+@%~,=#-]+(?:/[\w.+@%~,=#-]*)*")
+PATH = re.compile(
+    r"(?:(?<![\w.~/])|(?<=\s-[A-Za-z])|(?<=^-[A-Za-z]))"
+    r"(?:(?:~[\w.-]*)?/[\w.+@%~,=#-]+(?:/[\w.+@%~,=#-]*)*|~[A-Za-z][\w.-]*)"
+)
+# Files given without a leading slash, where they are known to be files: as an option, in a job, in a case.
+FILE = re.compile(r"(?<![\w.])((?:data|list|output|resume)\s*=\s*\"?)([^\s\"=/~][^\s\"=]*/[^\s\"=]*)")
 FORMS: Tuple[Tuple[str, Pattern[str]], ...] = (
     ("device", re.compile(r"\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")),
     ("pci", re.compile(r"\b(?:[0-9a-fA-F]{4,8}:)[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]\b")),
@@ -74,6 +79,7 @@ class Pseudonyms:
         """`text` with all that identifies replaced."""
         if self._lists:
             text = self._lists.sub(lambda found: self.name("hosts", found.group()), text)
+        text = FILE.sub(lambda found: found.group(1) + self.path(f"/relative/{found.group(2)}"), text)
         text = PATH.sub(lambda found: self.path(found.group()), text)
         for kind, form in FORMS:
             text = form.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
@@ -83,6 +89,8 @@ class Pseudonyms:
     def path(self, path: str) -> str:
         """Folders of every system and names of libraries stay."""
         if any(path == folder or path.startswith(folder + "/") for folder in PUBLIC):
+            return path
+        if re.fullmatch(r"/path-\d+(\.h5|\.toml)?", path):  # replaced already
             return path
         pure = PurePosixPath(path.rstrip("/"))
         if ".so" in pure.name:
@@ -99,6 +107,8 @@ class Pseudonyms:
             return value
         if re.match(r"~?/\S", value) and " " in value and ":" not in value:
             return self.path(value)
+        if key in ("data", "list") and "/" in value and not value.startswith(("/", "~")):
+            return self.path(f"/relative/{value}")
         return self.text(value)
 
     def arguments(self, arguments: Iterable[str]) -> List[str]:

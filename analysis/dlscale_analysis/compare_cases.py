@@ -251,4 +251,4 @@ def _refuse_twice(pair: Pair) -> None:
 def _work(pair: Pair) -> None:
     work = [one.work for side in pair.launched.values() for one in side if np.isfinite(one.work)]
     if work and not np.allclose(work, work[0], rtol=1e-9):
-        pair.notes.append(f"{pair.label}: A and B count different work; their times are compared")
+        pair.notes.append(f"{pair.label}: a repetition is not the same work in A and B; rates are compared")

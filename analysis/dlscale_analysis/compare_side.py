@@ -9,7 +9,7 @@ from typing import List, Sequence, Set, Tuple
 
 import numpy as np
 
-from .compare_cases import Identity, Pair, match, read_pair
+from .compare_cases import Identity, Launched, Pair, match, read_pair
 from .compare_facts import Difference, differences, mixed
 from .compare_stats import LEAST_BLOCKS, SpeedRatio, holm, speed_ratio, verdicts
 from .load import Run
@@ -102,29 +102,23 @@ def compare(
 
 
 def _rows(pair: Pair, confidence: float, delta: float) -> List[Row]:
-    first = {side: launched[0] for side, launched in pair.launched.items()}
-    names = [name for name in first["A"].block_s if all(name in one.block_s for one in pair.launched["B"])]
+    """A row per quantity that all launches have."""
+    launched = [one for side in "AB" for one in pair.launched[side]]
     rows = []
-    for name in names:
-        blocks = {side: [one.block_s[name] for one in launched] for side, launched in pair.launched.items()}
-        ratio = speed_ratio(blocks["A"], blocks["B"])
-        seconds = {"A": ratio.seconds_a, "B": ratio.seconds_b}
-        rates = [
-            first[side].work / seconds[side] if np.isfinite(first[side].work) else seconds[side] for side in "AB"
-        ]
-        rows.append(
-            Row(
-                pair.label,
-                pair.identity,
-                name,
-                first["A"].unit,
-                *rates,
-                ratio,
-                ratio.ends(confidence),
-                ratio.p_value(delta) if ratio.freedom else math.nan,
-            )
-        )
+    for name in launched[0].block_s:
+        if not all(name in one.block_s for one in launched):
+            continue
+        # Seconds per FLOP, byte or image: equal work cancels, different work (of an ignored key) is accounted for.
+        a, b = ([_per_work(one, name) for one in pair.launched[side]] for side in "AB")
+        ratio = speed_ratio(a, b)
+        shown = [value if launched[0].unit == "s" else 1 / value for value in (ratio.seconds_a, ratio.seconds_b)]
+        p = ratio.p_value(delta) if ratio.freedom else math.nan
+        rows.append(Row(pair.label, pair.identity, name, launched[0].unit, *shown, ratio, ratio.ends(confidence), p))
     return rows
+
+
+def _per_work(one: Launched, name: str) -> np.ndarray:
+    return one.block_s[name] / one.work if np.isfinite(one.work) else one.block_s[name]
 
 
 def _notes(found: Comparison) -> List[str]:

@@ -62,7 +62,8 @@ class SpeedRatio:
 
 
 def speed_ratio(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> SpeedRatio:
-    """`a`, `b`: per launch its block medians [block], positive seconds; at least one launch each."""
+    """`a`, `b`: per launch its block medians [block], positive seconds per repetition or per unit of work; at least one
+    launch each."""
     if len(a) == 1 and len(b) == 1:
         units = [np.log(a[0]), np.log(b[0])]
         widening = [autoregressive_widening(len(side)) for side in units]

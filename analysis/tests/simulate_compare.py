@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Tuple
@@ -135,20 +136,26 @@ QUESTIONS = (  # title, how much slower the first case of B is, what is counted
 
 def tables(experiments: int) -> None:
     """One table per question: a row per world, a column per number of launches (A + B)."""
-    found = {
-        (row, sides, slower): counts(
-            replace(world, launches_a=sides[0], launches_b=sides[1], slower=slower), experiments, 100 * row + column
-        )
-        for row, world in enumerate(WORLDS)
-        for column, sides in enumerate(SIDES)
+    cells = [
+        (row, sides, slower)
+        for row in range(len(WORLDS))
+        for sides in SIDES
         for slower in sorted({slower for _, slower, _ in QUESTIONS})
-    }
+    ]
+    with ProcessPoolExecutor() as pool:
+        results = pool.map(_cell_counts, cells, [experiments] * len(cells), range(len(cells)))
+        found = dict(zip(cells, results))
     for title, slower, word in QUESTIONS:
         print(f"\n**{title}**\n\n| blocks | launches | " + " | ".join(f"{a} + {b}" for a, b in SIDES) + " |")
         print("|---" * (2 + len(SIDES)) + "|")
         for row, world in enumerate(WORLDS):
-            cells = [_cell(found[row, sides, slower][word], experiments) for sides in SIDES]
-            print(f"| {_blocks(world)} | {_launches(world)} | " + " | ".join(cells) + " |")
+            shown = [_cell(found[row, sides, slower][word], experiments) for sides in SIDES]
+            print(f"| {_blocks(world)} | {_launches(world)} | " + " | ".join(shown) + " |")
+
+
+def _cell_counts(cell: tuple, experiments: int, seed: int) -> Dict[str, int]:
+    row, (a, b), slower = cell
+    return counts(replace(WORLDS[row], launches_a=a, launches_b=b, slower=slower), experiments, seed)
 
 
 def _cell(hits: int, experiments: int) -> str:
