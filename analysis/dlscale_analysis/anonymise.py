@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run files without the names of hosts, users, paths, devices and jobs: host-1, user-1, /path-1, device-1, job-1 …
 
-Names get their number in the order in which they are met, so that they stay apart, and the same in all files of one
-call. What has no fixed form is replaced unless it is known to be harmless (environment variables of Slurm). Hardware,
-versions, settings and numbers stay: they are what the file is for.
+Names get their number in the order in which they are met, so that they stay apart, and the same in all files
+of one call. Variables of Slurm are hidden unless they are known to be harmless. Hardware, versions, settings
+and numbers stay: they are what the file is for.
 """
 
 from __future__ import annotations
@@ -20,10 +20,24 @@ from .load import Run
 
 HIDDEN = "hidden"
 # Folders of every system, and HDF5 paths that messages name.
-PUBLIC = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/dev", "/etc", "/system", "/cases", "/samples", "/input")
+PUBLIC = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc",
+    "/system",
+    "/cases",
+    "/samples",
+    "/input",
+)
 SAFE_SLURM = re.compile(
-    r"SLURM_(JOB_)?(NTASKS.*|NPROCS|NNODES|NUM_NODES|CPUS_.*|TASKS_PER_NODE|STEP_NUM_\w+|STEP_TASKS_PER_NODE|"
-    r"THREADS_PER_CORE|MEM_PER_\w+|GPUS(_PER_\w+|_ON_NODE)?|LOCALID|PROCID|NODEID|CPU_BIND(_TYPE|_VERBOSE)?|DISTRIBUTION)"
+    r"SLURM_(JOB_)?(NTASKS.*|NPROCS|NNODES|NUM_NODES|CPUS_.*|TASKS_PER_NODE|STEP_NUM_\w+|"
+    r"STEP_TASKS_PER_NODE|THREADS_PER_CORE|MEM_PER_\w+|GPUS(_PER_\w+|_ON_NODE)?|LOCALID|PROCID|NODEID|"
+    r"CPU_BIND(_TYPE|_VERBOSE)?|DISTRIBUTION)"
 )
 NUMERIC_LEAST = 5  # digits of a number that is taken for a job's id inside a text
 WORD_LEAST = 2  # characters of a name that is looked for inside a text
@@ -38,12 +52,18 @@ PATH = re.compile(
 # Files given without a leading slash, where they are known to be files: as an option, in a job, in a case.
 FILE = re.compile(r"(?<![\w.])((?:data|list|output|resume)\s*=\s*\"?)([^\s\"=/~][^\s\"=]*/[^\s\"=]*)")
 FORMS: Tuple[Tuple[str, Pattern[str]], ...] = (
-    ("device", re.compile(r"\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")),
+    (
+        "device",
+        re.compile(r"\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"),
+    ),
     ("pci", re.compile(r"\b(?:[0-9a-fA-F]{4,8}:)[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]\b")),
     ("mac", re.compile(r"\b(?:[0-9a-fA-F]{2}:){5,19}[0-9a-fA-F]{2}\b")),
     ("mail", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
 )
-ADDRESS = re.compile(r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*[0-9a-fA-F])(?![\w.])")
+ADDRESS = re.compile(
+    r"(?<![\w.:])(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*[0-9a-fA-F])"
+    r"(?![\w.])"
+)
 HOME = re.compile(r"(?:^|[\s=:'\"])/(?:home|users?|Users|u)/(?:[a-z]/)?([^/\s:'\"]+)")
 COMMENT = re.compile(r"""^((?:[^"'#\n]|"(?:\\.|[^"\\])*"|'[^']*')*)#.*$""", re.MULTILINE)
 
@@ -60,13 +80,18 @@ class Pseudonyms:
         self._words = {
             name: new
             for name, new in words.items()
-            if len(name) >= (NUMERIC_LEAST if name.isdigit() else WORD_LEAST) and name not in PROGRAM_WORDS
+            if len(name) >= (NUMERIC_LEAST if name.isdigit() else WORD_LEAST)
+            and name not in PROGRAM_WORDS
         }
         longest = sorted(self._words, key=len, reverse=True)
-        self._pattern = re.compile(NAME.format(f"(?:{'|'.join(map(re.escape, longest))})")) if longest else None
+        self._pattern = (
+            re.compile(NAME.format(f"(?:{'|'.join(map(re.escape, longest))})")) if longest else None
+        )
         # "node[001-004,007]", as Slurm writes lists of hosts
         stems = sorted({stem for stem in self._stems if len(stem) > 1}, key=len, reverse=True)
-        self._lists = re.compile(rf"(?:{'|'.join(map(re.escape, stems))})\[[\d,-]+\]\S*") if stems else None
+        self._lists = (
+            re.compile(rf"(?:{'|'.join(map(re.escape, stems))})\[[\d,-]+\]\S*") if stems else None
+        )
 
     def name(self, kind: str, original: str) -> str:
         """ "host-3": the pseudonym of `original`, new if it was not met before; empty stays empty."""
@@ -84,7 +109,9 @@ class Pseudonyms:
         for kind, form in FORMS:
             text = form.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
         text = ADDRESS.sub(lambda found: self._address(found.group()), text)
-        return self._pattern.sub(lambda found: self._words[found.group()], text) if self._pattern else text
+        return (
+            self._pattern.sub(lambda found: self._words[found.group()], text) if self._pattern else text
+        )
 
     def path(self, path: str) -> str:
         """Folders of every system and names of libraries stay."""
@@ -117,7 +144,9 @@ class Pseudonyms:
         for argument in arguments:
             plain = not argument.startswith("-") and " " not in argument and "=" not in argument
             if plain and ("/" in argument or argument.endswith((".h5", ".toml"))):
-                result.append(self.path(argument if argument.startswith(("/", "~")) else f"/relative/{argument}"))
+                result.append(
+                    self.path(argument if argument.startswith(("/", "~")) else f"/relative/{argument}")
+                )
             else:
                 result.append(self.text(argument))
         return result
@@ -139,14 +168,20 @@ class Pseudonyms:
         for key, value in facts.items():
             if key == "slurm" and isinstance(value, dict):
                 result[key] = {
-                    name: self.text(str(entry)) if SAFE_SLURM.fullmatch(name) else HIDDEN for name, entry in value.items()
+                    name: self.text(str(entry)) if SAFE_SLURM.fullmatch(name) else HIDDEN
+                    for name, entry in value.items()
                 }
             elif key == "variables" and isinstance(value, dict):
                 result[key] = {
-                    name: HIDDEN if launcher_made(name) else self.value(entry, name) for name, entry in value.items()
+                    name: HIDDEN if launcher_made(name) else self.value(entry, name)
+                    for name, entry in value.items()
                 }
             elif key == "command_line":
-                result[key] = self.arguments(map(str, value)) if isinstance(value, list) else self.command_line(str(value))
+                result[key] = (
+                    self.arguments(map(str, value))
+                    if isinstance(value, list)
+                    else self.command_line(str(value))
+                )
             else:
                 result[key] = self.value(value, key)
         return result
@@ -155,7 +190,10 @@ class Pseudonyms:
     def originals(self) -> List[str]:
         """The names replaced that are long enough to be looked for in a file."""
         return [
-            name for names in self._known.values() for name in names if len(name.encode()) >= SECRET_LEAST
+            name
+            for names in self._known.values()
+            for name in names
+            if len(name.encode()) >= SECRET_LEAST
         ]
 
     def _address(self, text: str) -> str:
@@ -168,7 +206,10 @@ class Pseudonyms:
 
     def _collect(self, run: Run) -> None:
         """Names from the fields that hold nothing else."""
-        for host in [*run.ranks["host"], *(name for names in run.launches["hosts"] for name in names.split(","))]:
+        for host in [
+            *run.ranks["host"],
+            *(name for names in run.launches["hosts"] for name in names.split(",")),
+        ]:
             self._host(str(host))
         for kind, column in (("device", "device_uuid"), ("switch", "switch")):
             for value in run.ranks[column]:
@@ -180,7 +221,13 @@ class Pseudonyms:
                 self._slurm(name, str(value))
             for user in HOME.findall(_all_text(facts)):
                 self.name("user", user)
-        for text in (run.command_line, run.job_text, run.resolved_text, *run.cases["message"], *run.cases["repro"]):
+        for text in (
+            run.command_line,
+            run.job_text,
+            run.resolved_text,
+            *run.cases["message"],
+            *run.cases["repro"],
+        ):
             for user in HOME.findall(f" {text}"):
                 self.name("user", user)
 
@@ -194,7 +241,13 @@ class Pseudonyms:
         self._stems.append(short.rstrip("0123456789"))
 
     def _slurm(self, name: str, value: str) -> None:
-        kinds = {"JOB_ID": "job", "JOBID": "job", "USER": "user", "ACCOUNT": "account", "CLUSTER_NAME": "cluster"}
+        kinds = {
+            "JOB_ID": "job",
+            "JOBID": "job",
+            "USER": "user",
+            "ACCOUNT": "account",
+            "CLUSTER_NAME": "cluster",
+        }
         kinds.update(SUBMIT_HOST="host", NODENAME="host")
         for ending in sorted(kinds, key=len, reverse=True):
             if name.endswith(f"_{ending}"):
@@ -219,7 +272,8 @@ def hide_run(run: Run, names: Pseudonyms) -> None:
     for kind, column in (("host", "host"), ("device", "device_uuid"), ("switch", "switch")):
         run.ranks[column] = [names.name(kind, str(value)) for value in run.ranks[column]]
     run.launches["hosts"] = [
-        ",".join(names.name("host", host) for host in str(hosts).split(",")) for hosts in run.launches["hosts"]
+        ",".join(names.name("host", host) for host in str(hosts).split(","))
+        for hosts in run.launches["hosts"]
     ]
     for column in ("message", "repro", "series", "role"):
         run.cases[column] = [names.text(str(text)) for text in run.cases[column]]

@@ -21,10 +21,13 @@ KNOWN = {"cases": CASE_COLUMNS, "system/ranks": RANK_COLUMNS, "system/launches":
 
 
 def write_anonymised(run: Run, out: str, names: Pseudonyms) -> None:
-    """Copies the file of `run` to `out`, which must not exist. Before it is left there it is searched for every name that was
-    replaced. Raises RunFileError, and then leaves nothing."""
+    """Copies the file of `run` to `out`, which must not exist. Before it is left there it is searched for
+    every name that was replaced. Raises RunFileError, and then leaves nothing."""
     if run.status == "running" and writer_alive(run):
-        raise RunFileError(f"{run.path}: the run goes on (its file grows while it is copied); anonymise it when it is over")
+        raise RunFileError(
+            f"{run.path}: the run goes on (its file grows while it is copied); "
+            "anonymise it when it is over"
+        )
     try:
         os.close(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
     except FileExistsError as error:
@@ -98,11 +101,15 @@ def _json(text: str, rewrite: Callable[[Any], Any], names: Pseudonyms) -> str:
         value = json.loads(text)
     except ValueError:
         return names.text(text)
-    return json.dumps(rewrite(value), ensure_ascii=False) if isinstance(value, dict) else names.text(text)
+    return (
+        json.dumps(rewrite(value), ensure_ascii=False) if isinstance(value, dict) else names.text(text)
+    )
 
 
 def _decoded(value: Any) -> str:
-    return value.split(b"\0", 1)[0].decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return (
+        value.split(b"\0", 1)[0].decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    )
 
 
 def _texts(values: Any, kind: np.dtype, rewrite: Rewrite) -> np.ndarray:
@@ -116,7 +123,8 @@ def _texts(values: Any, kind: np.dtype, rewrite: Rewrite) -> np.ndarray:
 def _table(
     values: np.ndarray, columns: Dict[str, Rewrite], known: Dict[str, Any], names: Pseudonyms
 ) -> np.ndarray:
-    """A compound array with these columns rewritten and, where needed, made wider; texts of a later version too."""
+    """A compound array with these columns rewritten and, where needed, made wider; texts of later versions
+    too."""
     later = [name for name in values.dtype.names if values.dtype[name].kind == "S" and name not in known]
     columns = {**columns, **{name: names.text for name in later}}
     changed = {
@@ -125,7 +133,10 @@ def _table(
         if name in (values.dtype.names or ())
     }
     kind = np.dtype(
-        [(name, changed[name].dtype if name in changed else values.dtype[name]) for name in values.dtype.names]
+        [
+            (name, changed[name].dtype if name in changed else values.dtype[name])
+            for name in values.dtype.names
+        ]
     )
     result = np.zeros(values.shape, dtype=kind)
     for name in values.dtype.names:
@@ -153,7 +164,6 @@ def _search(out: str, source: str, originals: List[str]) -> None:
         for name in originals:
             if re.search(NAME.format(re.escape(name)).encode(), content):
                 raise RunFileError(
-                    f"{source}: {name!r} is still in the copy (in a place where no name is expected), which was removed; "
-                    "share a report made with --anonymise, and report this"
+                    f"{source}: {name!r} is still in the copy (in a place where no name is expected), "
+                    "which was removed; share a report made with --anonymise, and report this"
                 )
-

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """dlscale-compare: is B faster or slower than A, case by case?
 
-Exit codes, the first that applies: 2 files or options that can't be used, or nothing to compare; 1 a case that counted in
-A failed in B; 3 a case is SLOWER (with --strict also UNSURE, or in A only, or not comparable); 0.
+Exit codes, the first that applies: 2 files or options that can't be used, or nothing to compare; 1 a
+case that counted in A failed in B; 3 a case is SLOWER (with --strict also UNSURE, or in A only, or not
+comparable); 0.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def _sides(options: argparse.Namespace) -> tuple:
     if not b:
         if len(a) != 2:
             raise RunFileError(
-                f"{len(a)} file{'' if len(a) == 1 else 's'} and no --to (two sides are compared); give A.h5 B.h5, or "
-                "A1.h5 A2.h5 … --to B1.h5 B2.h5 …"
+                f"{len(a)} file{'' if len(a) == 1 else 's'} and no --to (two sides are compared); "
+                "give A.h5 B.h5, or A1.h5 A2.h5 … --to B1.h5 B2.h5 …"
             )
         a, b = a[:1], a[1:]
     seen: Set[str] = set()
@@ -88,10 +89,13 @@ def _nothing(found: Comparison, only: List[str]) -> str:
         label, why = found.left_out[0]
         return f"no case can be compared ({label}: {why}); look at the runs with dlscale-report"
     if only and not found.lonely:
-        return f"no case can be compared (none matches --only {' '.join(only)}); look for names with dlscale-report"
+        return (
+            f"no case can be compared (none matches --only {' '.join(only)}); "
+            "look for names with dlscale-report"
+        )
     return (
-        "no case can be compared (A and B have none in common); workload, keys, type, ranks, threads, occupancy and "
-        "placement must agree, or be named with --ignore"
+        "no case can be compared (A and B have none in common); workload, keys, type, ranks, "
+        "threads, occupancy and placement must agree, or be named with --ignore"
     )
 
 
@@ -116,26 +120,40 @@ def _write(found: Comparison, options: argparse.Namespace, code: int) -> None:
 
 def _ignored(runs: List[Run], names: List[str]) -> Set[str]:
     ignored = {name for text in names for name in text.split(",") if name}
-    known = set(IDENTITY) - {"workload"} | {key for run in runs for params in run.cases["params"] for key in params}
+    known = set(IDENTITY) - {"workload"} | {
+        key for run in runs for params in run.cases["params"] for key in params
+    }
     for name in sorted(ignored - known):
-        raise RunFileError(f"--ignore {name}: no case has such a key; known are {', '.join(sorted(known))}")
+        raise RunFileError(
+            f"--ignore {name}: no case has such a key; known are {', '.join(sorted(known))}"
+        )
     return ignored
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dlscale-compare",
-        usage="dlscale-compare A.h5 B.h5 [options]\n       dlscale-compare A1.h5 A2.h5 … --to B1.h5 B2.h5 … [options]",
-        description="Says case by case whether B is FASTER or SLOWER than A, the SAME within ±δ, or whether that "
-        "is UNSURE. A is what was before, B what is now. Several launches of each side, as files or in one "
-        "resumed file, are what tells a difference from chance.",
-        epilog="Exit codes, the first that applies: 2 bad input, 1 a case of A failed in B, 3 a case is SLOWER "
-        "(--strict: or is not shown to be as fast), 0.",
+        usage="dlscale-compare A.h5 B.h5 [options]\n"
+        "       dlscale-compare A1.h5 A2.h5 … --to B1.h5 B2.h5 … [options]",
+        description="Says case by case whether B is FASTER or SLOWER than A, the SAME within ±δ, or "
+        "whether that is UNSURE. A is what was before, B what is now. Several launches of each side, as "
+        "files or in one resumed file, are what tells a difference from chance.",
+        epilog="Exit codes, the first that applies: 2 bad input, 1 a case of A failed in B, 3 a case is "
+        "SLOWER (--strict: or is not shown to be as fast), 0.",
     )
-    parser.add_argument("runs", nargs="+", metavar="A.h5", help="run files of side A; of two without --to the second is B")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="A.h5",
+        help="run files of side A; of two without --to the second is B",
+    )
     parser.add_argument("--to", nargs="+", default=[], metavar="B.h5", help="run files of side B")
     parser.add_argument(
-        "--delta", type=_share, default=0.03, metavar="D", help="a difference that does not matter (default 0.03 = 3 %%)"
+        "--delta",
+        type=_share,
+        default=0.03,
+        metavar="D",
+        help="a difference that does not matter (default 0.03 = 3 %%)",
     )
     parser.add_argument(
         "--confidence",
@@ -145,21 +163,40 @@ def _parser() -> argparse.ArgumentParser:
         help="of each interval, and of all FASTER and SLOWER together (default 0.95)",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit code 3 also for UNSURE, and for cases of A that can't be compared"
+        "--strict",
+        action="store_true",
+        help="exit code 3 also for UNSURE, and for cases of A that can't be compared",
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="cases whose name or workload matches; repeatable"
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="cases whose name or workload matches; repeatable",
     )
     parser.add_argument(
-        "--ignore", action="append", default=[], metavar="KEY,…", help="keys of a case that may differ, such as threads"
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="KEY,…",
+        help="keys of a case that may differ, such as threads",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write everything as JSON; - for stdout and no table")
-    parser.add_argument("--csv", metavar="FILE", help="also write a row per comparison; - for stdout and no table")
     parser.add_argument(
-        "--anonymise", action="store_true", help="replace names of hosts, users and files, paths and other identifiers"
+        "--json", metavar="FILE", help="also write everything as JSON; - for stdout and no table"
     )
     parser.add_argument(
-        "--width", type=width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
+        "--csv", metavar="FILE", help="also write a row per comparison; - for stdout and no table"
+    )
+    parser.add_argument(
+        "--anonymise",
+        action="store_true",
+        help="replace names of hosts, users and files, paths and other identifiers",
+    )
+    parser.add_argument(
+        "--width",
+        type=width,
+        metavar="N",
+        help="columns to print in (default: the terminal's, or 80)",
     )
     return parser
 

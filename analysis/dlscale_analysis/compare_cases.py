@@ -11,13 +11,13 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats, is_distributed, read_case, verdict
+from .casestats import CaseStats, read_case, verdict
 from .load import Run, RunFileError
 from .stats import block_medians, column_quantiles
 from .units import RATE_UNITS, case_labels
 
-# What a case is, beside its workload's keys. Not its device: two machines shall be comparable. Not series and role,
-# which say what it is measured for.
+# What a case is, beside its workload's keys. Not its device: two machines shall be comparable. Not series
+# and role, which say what it is measured for.
 IDENTITY = ("workload", "variant", "dtype", "occupancy", "placement", "engine", "ranks", "threads")
 HARNESS = {"noop"}  # measures the program, not the machine
 SLOWEST, MEDIAN, P95, ALONE = "slowest rank", "median rank", "p95 rank", "the rank"
@@ -70,10 +70,13 @@ class Matched:
 
 
 def match(a: Sequence[Run], b: Sequence[Run], ignored: Set[str], only: Sequence[str]) -> Matched:
-    """Cases of both sides, in the order of the files. `ignored`: what may differ; `only`: patterns for labels or workloads, one of which must fit."""
+    """Cases of both sides, in the order of the files. `ignored`: keys that may differ; `only`: patterns,
+    one of which must fit the label or the workload."""
     sides = {"A": _entries(a), "B": _entries(b)}
     known = {side: _keys(entries) for side, entries in sides.items()}
-    common = {name: known["A"][name] & known["B"][name] for name in known["A"].keys() & known["B"].keys()}
+    common = {
+        name: known["A"][name] & known["B"][name] for name in known["A"].keys() & known["B"].keys()
+    }
     notes = _one_sided_keys(known)
     grouped: Dict[Identity, Dict[str, List[Entry]]] = {}
     for side, entries in sides.items():
@@ -125,10 +128,15 @@ def read_pair(pair: Pair) -> None:
         failed[side] = sum(reason == "failed" for reason, _ in reasons)
         if not found:
             reason, message = next((r for r in reasons if r[0] == "failed"), reasons[0])
-            text = reason if reason.startswith("has") else f"{reason}{f' ({message})' if message else ''}"
+            text = (
+                reason if reason.startswith("has") else f"{reason}{f' ({message})' if message else ''}"
+            )
             pair.why += f"{'; ' if pair.why else ''}{text} in {side}"
         elif failed[side]:
-            pair.notes.append(f"{pair.label}: failed in {failed[side]} of {len(entries)} launches of {side}, which don't count")
+            pair.notes.append(
+                f"{pair.label}: failed in {failed[side]} of {len(entries)} launches of {side}; "
+                "those don't count"
+            )
     pair.failed_in_b = bool(pair.launched["A"] and not failed["A"] and failed["B"])
     if not pair.why:
         pair.why = _modes(pair)
@@ -169,7 +177,9 @@ def _one_sided_keys(known: Dict[str, Dict[str, Set[str]]]) -> List[str]:
         for side, other in (("A", "B"), ("B", "A")):
             more = sorted(known[side][workload] - known[other][workload])
             if more:
-                texts.append(f"{workload}: only {side} knows the keys {', '.join(more)}; they tell no cases apart")
+                texts.append(
+                    f"{workload}: only {side} knows the keys {', '.join(more)}; they tell no cases apart"
+                )
     return sorted(texts)
 
 
@@ -199,8 +209,9 @@ def _launched(entry: Entry) -> Optional[Launched]:
 
 
 def quantities(stats: CaseStats) -> Dict[str, np.ndarray]:
-    """Block medians of what reports show of a case: the slowest rank of each sample where ranks work on one problem; else
-    the median over ranks, and the rank at the 95th percentile (nearest rank) of the ranks' medians."""
+    """Block medians of what reports show of a case: the slowest rank of each sample where ranks work on one
+    problem; else the median over ranks, and the rank at the 95th percentile (nearest rank) of their medians.
+    """
     if stats.distributed:
         slowest = np.where(stats.sample_warm, np.nan, stats.sample_s[-1])
         return {SLOWEST: _finite(block_medians(slowest, stats.sample_block)[1])}
@@ -210,7 +221,10 @@ def quantities(stats: CaseStats) -> Dict[str, np.ndarray]:
     if np.isfinite(stats.rank_s).sum() == 1:
         return {ALONE: middle}
     level = np.nanquantile(stats.rank_s, 0.95, method="inverted_cdf")
-    return {MEDIAN: middle, P95: _finite(stats.rank_block_s[:, int(np.nanargmin(np.abs(stats.rank_s - level)))])}
+    return {
+        MEDIAN: middle,
+        P95: _finite(stats.rank_block_s[:, int(np.nanargmin(np.abs(stats.rank_s - level)))]),
+    }
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -224,7 +238,9 @@ def _joined(parts: List[Launched]) -> Launched:
         return first
     blocks = {name: np.concatenate([part.block_s[name] for part in parts]) for name in first.block_s}
     modes = {part.mode for part in parts}
-    return Launched(first.launch, blocks, first.unit, first.work, first.mode if len(modes) == 1 else "both")
+    return Launched(
+        first.launch, blocks, first.unit, first.work, first.mode if len(modes) == 1 else "both"
+    )
 
 
 def _modes(pair: Pair) -> str:
@@ -243,12 +259,14 @@ def _refuse_twice(pair: Pair) -> None:
         other = seen.setdefault(blocks.tobytes(), launched.launch)
         if other != launched.launch and blocks.size > 1:
             raise RunFileError(
-                f"{launched.launch[0]} and {other[0]} hold the same samples of {pair.label} (one is a copy of the "
-                "other, or its resumed run); give each launch once"
+                f"{launched.launch[0]} and {other[0]} hold the same samples of {pair.label} "
+                "(one is a copy of the other, or its resumed run); give each launch once"
             )
 
 
 def _work(pair: Pair) -> None:
     work = [one.work for side in pair.launched.values() for one in side if np.isfinite(one.work)]
     if work and not np.allclose(work, work[0], rtol=1e-9):
-        pair.notes.append(f"{pair.label}: a repetition is not the same work in A and B; rates are compared")
+        pair.notes.append(
+            f"{pair.label}: a repetition is not the same work in A and B; rates are compared"
+        )

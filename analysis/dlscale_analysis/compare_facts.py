@@ -14,12 +14,32 @@ from .load import Run
 # Of /system/environment: what every launch has anew, and what is said elsewhere.
 VOLATILE = {
     *("command_line", "host", "libraries", "slurm", "warnings", "counters", "seed", "mpi_init_s"),
-    *("clock_cost_s", "clock_resolution_s", "clock.cost_s", "clock.resolution_s", "cpuset", "cgroup"),
+    *(
+        "clock_cost_s",
+        "clock_resolution_s",
+        "clock.cost_s",
+        "clock.resolution_s",
+        "cpuset",
+        "cgroup",
+    ),
     *("memory", "build.build_id"),
 }
-FIRST = ("dlscale", "build", "hosts", "nodes", "ranks", "threads", "device", "cpu", "blas", "mpi", "kernel")
+FIRST = (
+    "dlscale",
+    "build",
+    "hosts",
+    "nodes",
+    "ranks",
+    "threads",
+    "device",
+    "cpu",
+    "blas",
+    "mpi",
+    "kernel",
+)
 LAUNCHER_MADE = re.compile(
-    r"OMPI_(?!MCA_)|OMPI_MCA_(orte|ess|pmix|initial_wdir|shmem_RUNTIME|mpi_oversubscribe|rmaps_base_oversub)|PMIX_|PRTE_MCA_prte"
+    r"OMPI_(?!MCA_)|PMIX_|PRTE_MCA_prte|"
+    r"OMPI_MCA_(orte|ess|pmix|initial_wdir|shmem_RUNTIME|mpi_oversubscribe|rmaps_base_oversub)"
 )
 
 
@@ -106,4 +126,8 @@ def _flatten(prefix: str, value: Any, facts: Dict[str, str]) -> None:
 
 def _without_memory(item: Any) -> Any:
     """What the system takes for itself differs by some pages from boot to boot."""
-    return {key: value for key, value in item.items() if key != "memory_bytes"} if isinstance(item, dict) else item
+    return (
+        {key: value for key, value in item.items() if key != "memory_bytes"}
+        if isinstance(item, dict)
+        else item
+    )

@@ -22,7 +22,8 @@ ONE_LAUNCH = "¹"
 SHOWN = 12  # differences and lonely cases listed; the rest is counted
 LONGEST = 48  # of a fact's value
 COLUMNS = (
-    "label workload quantity ranks threads unit a b ratio low high p p_holm verdict scope launches_a launches_b"
+    "label workload quantity ranks threads unit a b ratio low high p p_holm verdict scope "
+    "launches_a launches_b"
 ).split()
 
 
@@ -31,7 +32,11 @@ def print_comparison(console: Console, found: Comparison) -> None:
     for side in (found.a, found.b):
         console.print(Text(_side(side)))
     words = [f"{found.count(word)} {word}" for word in (SLOWER, FASTER, SAME, UNSURE)]
-    style = "bold red" if found.count(SLOWER) or found.failed_in_b else ("yellow" if found.count(UNSURE) else "green")
+    style = (
+        "bold red"
+        if found.count(SLOWER) or found.failed_in_b
+        else ("yellow" if found.count(UNSURE) else "green")
+    )
     text = f"\n{plural(len(found.rows), 'comparison')}: {', '.join(words)}"
     if found.failed_in_b:
         text += f"; {plural(len(found.failed_in_b), 'case')} of A failed in B"
@@ -44,7 +49,9 @@ def print_comparison(console: Console, found: Comparison) -> None:
 
 
 def _side(side: Side) -> str:
-    names = ", ".join(Path(run.path).name for run in side.runs[:4]) + (", …" if len(side.runs) > 4 else "")
+    names = ", ".join(Path(run.path).name for run in side.runs[:4]) + (
+        ", …" if len(side.runs) > 4 else ""
+    )
     return f"{side.name}  {side.launches} {'launch' if side.launches == 1 else 'launches'}: {names}"
 
 
@@ -67,14 +74,17 @@ def _print_rows(console: Console, found: Comparison) -> None:
             f"{digits(row.rate_b / factor)} {unit}",
             f"{math.exp(row.ratio.log_ratio):.3f}",
             Text(f"[{low:.3f}, {high:.3f}]" if math.isfinite(low) else MISSING),
-            Text(row.verdict + (ONE_LAUNCH if row.ratio.one_launch else ""), style=COLOURS[row.verdict]),
+            Text(
+                row.verdict + (ONE_LAUNCH if row.ratio.one_launch else ""),
+                style=COLOURS[row.verdict],
+            ),
         )
     console.print(table)
     text = (
-        "First line of a case: the slowest rank of each sample where ranks work on one problem, else the median rank. "
-        f"B/A: speed of B over that of A with its own {percent(found.confidence)} interval. SAME: inside "
-        f"±{percent(found.delta, 1)}. FASTER, SLOWER: apart from 1, the chance of a single wrong one among all "
-        f"cases at most {percent(1 - found.confidence)} (Holm)."
+        "First line of a case: the slowest rank of each sample where ranks work on one problem, else the "
+        f"median rank. B/A: speed of B over that of A with its own {percent(found.confidence)} interval. "
+        f"SAME: inside ±{percent(found.delta, 1)}. FASTER, SLOWER: apart from 1, the chance of a single "
+        f"wrong one among all cases at most {percent(1 - found.confidence)} (Holm)."
     )
     console.print(Text(text, style="dim"))
     if any(row.ratio.one_launch for row in found.rows):
@@ -119,7 +129,9 @@ def as_json(found: Comparison, exit_code: int) -> str:
         "cases": [{name: _plain(value) for name, value in record(row).items()} for row in found.rows],
         "failed_in_b": found.failed_in_b,
         "not_compared": [{"label": label, "why": why} for label, why in found.left_out],
-        "only_in": {side.lower(): [label for label, where in found.lonely if where == side] for side in "AB"},
+        "only_in": {
+            side.lower(): [label for label, where in found.lonely if where == side] for side in "AB"
+        },
         "differences": [{"name": entry.name, "a": entry.a, "b": entry.b} for entry in found.differences],
         "notes": found.notes,
     }
@@ -128,15 +140,30 @@ def as_json(found: Comparison, exit_code: int) -> str:
 
 def as_csv(found: Comparison) -> str:
     """A row per comparison: rates in FLOP/s, B/s, images/s, or seconds (unit s)."""
-    return pd.DataFrame([record(row) for row in found.rows], columns=COLUMNS).to_csv(index=False, float_format="%.9g")
+    return pd.DataFrame([record(row) for row in found.rows], columns=COLUMNS).to_csv(
+        index=False, float_format="%.9g"
+    )
 
 
 def record(row: Row) -> Dict[str, Any]:
     low, high = row.ends
     workload, ranks, threads = (row.identity[index] for index in (0, 6, 7))
-    values: List[Any] = [row.label, workload, row.quantity, ranks, threads, row.unit, row.rate_a, row.rate_b]
+    values: List[Any] = [
+        row.label,
+        workload,
+        row.quantity,
+        ranks,
+        threads,
+        row.unit,
+        row.rate_a,
+        row.rate_b,
+    ]
     values += [math.exp(row.ratio.log_ratio), low, high, row.p, row.p_holm, row.verdict]
-    values += ["one launch" if row.ratio.one_launch else "launches", row.ratio.launches_a, row.ratio.launches_b]
+    values += [
+        "one launch" if row.ratio.one_launch else "launches",
+        row.ratio.launches_a,
+        row.ratio.launches_b,
+    ]
     return dict(zip(COLUMNS, values))
 
 

@@ -69,14 +69,19 @@ class Comparison:
     def one_launch_note(self) -> str:
         half = percent(self.delta / 2, 1)
         return (
-            "within one launch of each side: how much launches differ is not known, so these words hold for these two "
-            f"launches. Only beyond ±{percent(self.delta, 1)} it says FASTER or SLOWER, only inside ±{half} SAME. "
-            "Launch each side three times or more to compare what the sides are."
+            "within one launch of each side: how much launches differ is not known, so these words hold "
+            f"for these two launches. Only beyond ±{percent(self.delta, 1)} it says FASTER or SLOWER, only "
+            f"inside ±{half} SAME. Launch each side three times or more to compare what the sides are."
         )
 
 
 def compare(
-    a: Sequence[Run], b: Sequence[Run], delta: float, confidence: float, ignored: Set[str], only: Sequence[str]
+    a: Sequence[Run],
+    b: Sequence[Run],
+    delta: float,
+    confidence: float,
+    ignored: Set[str],
+    only: Sequence[str],
 ) -> Comparison:
     """Reads the samples of all cases that both sides have."""
     found = Comparison(Side("A", list(a)), Side("B", list(b)), delta, confidence)
@@ -108,12 +113,26 @@ def _rows(pair: Pair, confidence: float, delta: float) -> List[Row]:
     for name in launched[0].block_s:
         if not all(name in one.block_s for one in launched):
             continue
-        # Seconds per FLOP, byte or image: equal work cancels, different work (of an ignored key) is accounted for.
+        # Seconds per FLOP, byte or image: equal work cancels, that of an ignored key is accounted for.
         a, b = ([_per_work(one, name) for one in pair.launched[side]] for side in "AB")
         ratio = speed_ratio(a, b)
-        shown = [value if launched[0].unit == "s" else 1 / value for value in (ratio.seconds_a, ratio.seconds_b)]
+        shown = [
+            value if launched[0].unit == "s" else 1 / value
+            for value in (ratio.seconds_a, ratio.seconds_b)
+        ]
         p = ratio.p_value(delta) if ratio.freedom else math.nan
-        rows.append(Row(pair.label, pair.identity, name, launched[0].unit, *shown, ratio, ratio.ends(confidence), p))
+        rows.append(
+            Row(
+                pair.label,
+                pair.identity,
+                name,
+                launched[0].unit,
+                *shown,
+                ratio,
+                ratio.ends(confidence),
+                p,
+            )
+        )
     return rows
 
 
@@ -126,17 +145,27 @@ def _notes(found: Comparison) -> List[str]:
     texts = []
     short = [row for row in found.rows if row.ratio.one_launch and not row.ratio.freedom]
     if short:
-        texts.append(f"{plural(len(short), 'comparison')} with fewer than {LEAST_BLOCKS} blocks on a side: no interval")
+        texts.append(
+            f"{plural(len(short), 'comparison')} with fewer than {LEAST_BLOCKS} blocks on a side: "
+            "no interval"
+        )
     few = [row for row in found.rows if not row.ratio.one_launch and row.ratio.freedom < FEW]
     if few:
         widths = [math.log(row.ends[1] / row.ends[0]) / 2 for row in few]
         freedom = min(row.ratio.freedom for row in few)
         texts.append(
-            f"few launches ({freedom + 2} on both sides together): intervals span ±{percent(float(np.median(widths)), 1)} "
-            "(median over the cases); three or more of each side tell more"
+            f"few launches ({freedom + 2} on both sides together): intervals span "
+            f"±{percent(float(np.median(widths)), 1)} (median over the cases); "
+            "three or more of each side tell more"
         )
-    if any(not row.ratio.one_launch and 1 in (row.ratio.launches_a, row.ratio.launches_b) for row in found.rows):
-        texts.append("one side has a single launch: its launches are taken to scatter as much as those of the other side")
+    if any(
+        not row.ratio.one_launch and 1 in (row.ratio.launches_a, row.ratio.launches_b)
+        for row in found.rows
+    ):
+        texts.append(
+            "one side has a single launch: its launches are taken to scatter as much as those of the "
+            "other side"
+        )
     for side in (found.a, found.b):
         names = mixed(side.runs)
         if names:
@@ -144,7 +173,9 @@ def _notes(found: Comparison) -> List[str]:
             texts.append(f"the launches of {side.name} are not alike: {', '.join(names[:MIXED])}{more}")
         for run in side.runs:
             if any(oversubscribed(run).values()):
-                texts.append(f"{run.path}: ranks fight for processors (oversubscribed); its times say little")
+                texts.append(
+                    f"{run.path}: ranks fight for processors (oversubscribed); its times say little"
+                )
             if run.status != "completed":
                 texts.append(f"{run.path}: the run's status is '{run.status}'")
     return texts

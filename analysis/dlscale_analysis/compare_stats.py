@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Is B faster or slower than A? Ratios of speeds with intervals, Holm's procedure over the cases, verdicts.
 
-A side has launches, a launch has block medians in seconds. With three launches or more on both sides together the unit is
-the launch, its value the logarithm of the median of its block medians: launches differ by more than blocks of one
-launch do (Hunold & Carpen-Amarie, IEEE TPDS 27(12), 2016). Student's t for two samples, the spread pooled over both
-sides; so one side may have a single launch. With one launch on each side blocks are all there is, and they say
-nothing of other launches. There
+A side has launches, a launch has block medians in seconds. With three launches or more on both sides
+together the unit is the launch, its value the logarithm of the median of its block medians: launches differ
+by more than blocks of one launch do (Hunold & Carpen-Amarie, IEEE TPDS 27(12), 2016). Student's t for two
+samples, the spread pooled over both sides; so one side may have a single launch. With one launch on each side
+blocks are all there is, and they say nothing of other launches. There
 
-* blocks may be correlated: the standard error is what an autoregressive series of lag-1 correlation `BLOCK_CORRELATION`
-  has (Priestley, Spectral Analysis and Time Series, §5.3), not what independent blocks would;
-* a difference counts only beyond ±δ and sameness only inside ±δ/2, in place of the spread of launches that is unknown.
+* blocks may be correlated: the standard error is that of an autoregressive series whose neighbours are
+  correlated by `BLOCK_CORRELATION`, not that of independent blocks;
+* a difference counts only beyond ±δ, sameness only inside ±δ/2, in place of the launches' unknown spread.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SpeedRatio:
         return math.exp(self.log_ratio - half), math.exp(self.log_ratio + half)
 
     def p_value(self, delta: float) -> float:
-        """Two-sided, of the hypothesis "equal"; of one launch each, of "apart by no more than δ". 1 when unknown."""
+        """Two-sided, of "equal"; of one launch each, of "apart by no more than δ". 1 when unknown."""
         if not self.freedom:
             return 1.0
         excess = abs(self.log_ratio) - (math.log1p(delta) if self.one_launch else 0.0)
@@ -62,8 +62,8 @@ class SpeedRatio:
 
 
 def speed_ratio(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> SpeedRatio:
-    """`a`, `b`: per launch its block medians [block], positive seconds per repetition or per unit of work; at least one
-    launch each."""
+    """`a`, `b`: per launch its block medians [block], positive seconds per repetition or per unit of work;
+    at least one launch each."""
     if len(a) == 1 and len(b) == 1:
         units = [np.log(a[0]), np.log(b[0])]
         widening = [autoregressive_widening(len(side)) for side in units]
@@ -86,16 +86,16 @@ def speed_ratio(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> SpeedRatio:
 
 @lru_cache(maxsize=None)
 def autoregressive_widening(count: int, correlation: float = BLOCK_CORRELATION) -> float:
-    """Variance of the mean of `count` values over what s² / count takes it for, when neighbours are correlated:
-    the mean varies more, and s² is too small."""
+    """Variance of the mean of `count` values over what s² / count takes it for, when neighbours are
+    correlated: the mean varies more, and s² is too small."""
     lags = np.arange(1, count)
     mean = (1 + 2 * float(np.sum((1 - lags / count) * correlation**lags))) / count  # in units of σ²
     return mean * (count - 1) / (1 - mean) if count > 1 else math.nan
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjusted p-values: those up to α are the hypotheses that Holm's procedure rejects at family-wise level α,
-    however the cases depend on one another. Scand. J. Statist. 6 (1979), 65–70."""
+    """Adjusted p-values: those up to α are the hypotheses that Holm's procedure rejects at family-wise
+    level α, however the cases depend on one another. Scand. J. Statist. 6 (1979), 65–70."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     adjusted = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)) if p.size else p

@@ -42,3 +42,11 @@ def view(nets_file):
 
     with load(nets_file) as run:
         yield look(run)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes files to compare, compare_files.py."""
+    from compare_files import maker
+
+    return maker(tmp_path)

@@ -3,8 +3,8 @@
 
 python3 simulate_compare.py [EXPERIMENTS]      prints the tables of docs/results as Markdown
 
-A block median's logarithm is that of its case + its launch's deviation (half of its variance common to all cases of the
-launch) + autoregressive noise over the six blocks. Twelve cases; δ = 3 %, confidence 95 %.
+A block median's logarithm is that of its case + its launch's deviation (half of its variance common to all
+cases of the launch) + autoregressive noise over the six blocks. Twelve cases; δ = 3 %, confidence 95 %.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def _noise(world: World, shape: Tuple[int, ...], rng: np.random.Generator) -> np
     noise = np.empty(shape)
     noise[..., 0] = fresh[..., 0]
     for block in range(1, shape[-1]):
-        noise[..., block] = world.correlation * noise[..., block - 1] + math.sqrt(
-            1 - world.correlation**2
-        ) * fresh[..., block]
+        noise[..., block] = (
+            world.correlation * noise[..., block - 1]
+            + math.sqrt(1 - world.correlation**2) * fresh[..., block]
+        )
     return noise
 
 
@@ -146,7 +147,11 @@ def tables(experiments: int) -> None:
         results = pool.map(_cell_counts, cells, [experiments] * len(cells), range(len(cells)))
         found = dict(zip(cells, results))
     for title, slower, word in QUESTIONS:
-        print(f"\n**{title}**\n\n| blocks | launches | " + " | ".join(f"{a} + {b}" for a, b in SIDES) + " |")
+        print(
+            f"\n**{title}**\n\n| blocks | launches | "
+            + " | ".join(f"{a} + {b}" for a, b in SIDES)
+            + " |"
+        )
         print("|---" * (2 + len(SIDES)) + "|")
         for row, world in enumerate(WORLDS):
             shown = [_cell(found[row, sides, slower][word], experiments) for sides in SIDES]

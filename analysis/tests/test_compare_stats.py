@@ -17,7 +17,13 @@ def launch(seconds, spread=0.0, blocks=6):
 
 def test_tails_of_student():
     # 95 %, 99 % two-sided; Fisher & Yates' table
-    for freedom, at_95, at_99 in ((1, 12.706, 63.657), (2, 4.303, 9.925), (3, 3.182, 5.841), (10, 2.228, 3.169), (120, 1.980, 2.617)):
+    for freedom, at_95, at_99 in (
+        (1, 12.706, 63.657),
+        (2, 4.303, 9.925),
+        (3, 3.182, 5.841),
+        (10, 2.228, 3.169),
+        (120, 1.980, 2.617),
+    ):
         assert cs.t_quantile(0.975, freedom) == pytest.approx(at_95, abs=6e-4)
         assert cs.t_quantile(0.995, freedom) == pytest.approx(at_99, abs=6e-4)
         assert 2 * cs.t_tail(at_95, freedom) == pytest.approx(0.05, rel=1e-3)
@@ -57,7 +63,14 @@ def test_one_launch_each_widens_and_keeps_off():
     assert found.one_launch and found.freedom == 10
     assert found.error == pytest.approx(math.sqrt(s2 * 2 / 6 * cs.autoregressive_widening(6)))
     tight = [launch(1.0, 1e-4)]
-    for factor, word in ((1.02, cs.UNSURE), (1.029, cs.UNSURE), (1.05, cs.SLOWER), (1 / 1.05, cs.FASTER), (1.01, cs.SAME), (1.0, cs.SAME)):
+    for factor, word in (
+        (1.02, cs.UNSURE),
+        (1.029, cs.UNSURE),
+        (1.05, cs.SLOWER),
+        (1 / 1.05, cs.FASTER),
+        (1.01, cs.SAME),
+        (1.0, cs.SAME),
+    ):
         assert cs.verdicts([cs.speed_ratio(tight, [factor * tight[0]])], 0.03, 0.95) == [word], factor
 
 
@@ -68,7 +81,9 @@ def test_widening_is_that_of_an_autoregressive_series():
         series = np.empty((40_000, 6))
         series[:, 0] = rng.standard_normal(40_000)
         for i in range(1, 6):
-            series[:, i] = correlation * series[:, i - 1] + math.sqrt(1 - correlation**2) * rng.standard_normal(40_000)
+            series[:, i] = correlation * series[:, i - 1] + math.sqrt(
+                1 - correlation**2
+            ) * rng.standard_normal(40_000)
         true = series.mean(axis=1).var() / (series.var(axis=1, ddof=1).mean() / 6)
         assert cs.autoregressive_widening(6, correlation) == pytest.approx(true, rel=0.03)
 
@@ -77,7 +92,10 @@ def test_too_few_blocks_or_launches_have_no_interval():
     few = cs.speed_ratio([launch(1.0, 0.01, 5)], [launch(2.0, 0.01)])
     assert few.freedom == 0 and few.p_value(0.03) == 1.0 and math.isnan(few.ends(0.95)[0])
     sure = cs.speed_ratio([launch(1.0, 1e-4)], [launch(2.0, 1e-4)])
-    assert cs.verdicts([few, sure], 0.03, 0.95) == [cs.UNSURE, cs.SLOWER]  # and few is not in the family
+    assert cs.verdicts([few, sure], 0.03, 0.95) == [
+        cs.UNSURE,
+        cs.SLOWER,
+    ]  # and few is not in the family
     assert cs.verdicts([], 0.03, 0.95) == []
 
 
@@ -91,7 +109,9 @@ def test_a_small_sure_difference_is_the_same():
 def test_direction_does_not_matter():
     rng = np.random.default_rng(8)
     for launches in (1, 3):
-        a, b = ([launch(t) * np.exp(rng.normal(0, 0.01, 6)) for t in (s,) * launches] for s in (1.0, 1.04))
+        a, b = (
+            [launch(t) * np.exp(rng.normal(0, 0.01, 6)) for t in (s,) * launches] for s in (1.0, 1.04)
+        )
         there, back = cs.speed_ratio(a, b), cs.speed_ratio(b, a)
         assert there.ends(0.95) == pytest.approx(tuple(1 / end for end in reversed(back.ends(0.95))))
         assert there.p_value(0.03) == pytest.approx(back.p_value(0.03))
@@ -99,7 +119,10 @@ def test_direction_does_not_matter():
 
 def test_no_spread_at_all():
     same, other = [launch(1.0)] * 3, [launch(1.1)] * 3
-    assert cs.verdicts([cs.speed_ratio(same, same), cs.speed_ratio(same, other)], 0.03, 0.95) == [cs.SAME, cs.SLOWER]
+    assert cs.verdicts([cs.speed_ratio(same, same), cs.speed_ratio(same, other)], 0.03, 0.95) == [
+        cs.SAME,
+        cs.SLOWER,
+    ]
 
 
 TRIALS = 150
@@ -117,7 +140,7 @@ def test_false_differences_are_rare(sides):
 
 
 def test_false_differences_are_what_blocks_alone_would_give():
-    """The check above can fail: blocks of three launches taken for units see differences where there are none."""
+    """The check above can fail: blocks taken for units see differences where there are none."""
     rng = np.random.default_rng(2)
     false = 0
     for _ in range(TRIALS):
@@ -146,6 +169,11 @@ def test_five_per_cent_are_found_with_launches():
 
 def test_exact_interval_of_a_share():
     low, high = clopper_pearson(5, 100)
-    assert (low, high) == (pytest.approx(0.0164, abs=1e-4), pytest.approx(0.1128, abs=1e-4))  # Clopper & Pearson 1934
-    assert clopper_pearson(0, 100)[0] == 0 and clopper_pearson(0, 100)[1] == pytest.approx(0.0362, abs=1e-4)
+    assert (low, high) == (
+        pytest.approx(0.0164, abs=1e-4),
+        pytest.approx(0.1128, abs=1e-4),
+    )  # Clopper & Pearson 1934
+    assert clopper_pearson(0, 100)[0] == 0 and clopper_pearson(0, 100)[1] == pytest.approx(
+        0.0362, abs=1e-4
+    )
     assert clopper_pearson(10, 10)[1] == 1.0

@@ -18,7 +18,9 @@ PAGE = ANALYSIS.parent / "docs" / "reading-the-file.md"
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 
 
 @pytest.fixture
@@ -75,7 +77,17 @@ def test_tools_of_hdf5(folder):
         pytest.skip("h5dump and h5ls are not installed (Debian: hdf5-tools)")
     lines = [line for line in blocks("sh")[0].splitlines() if line.strip()]
     assert len(lines) == 7
-    words = ("/samples/0000/start", '"0.1.0"', '"completed', '"library": "OpenBLAS"', "(2,0)", "-1, -1, -1, 0, 0", "DATASPACE")
+    words = (
+        "/samples/0000/start",
+        '"0.1.0"',
+        '"completed',
+        '"library": "OpenBLAS"',
+        "(2,0)",
+        "-1, -1, -1, 0, 0",
+        "DATASPACE",
+    )
     for line, word in zip(lines, words):
-        done = subprocess.run(["sh", "-c", f"set -e; {line}"], capture_output=True, text=True, cwd=folder)
+        done = subprocess.run(
+            ["sh", "-c", f"set -e; {line}"], capture_output=True, text=True, cwd=folder
+        )
         assert done.returncode == 0 and word in done.stdout, f"{line}\n{done.stdout[-500:]}{done.stderr}"
