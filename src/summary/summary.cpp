@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/text.hpp"
 #include "summary/scale_lines.hpp"
@@ -158,6 +159,20 @@ std::string identifier(const std::string& text) {
   return out;
 }
 
+// [case id] The case's shortest command line as one word. Of cases with the same word (two series may
+// share one) the later ones get _2, _3 …, whatever became of the first.
+std::vector<std::string> fom_names(const Plan& plan) {
+  std::set<std::string> taken;
+  std::vector<std::string> names;
+  for (const Case& c : plan.cases) {
+    const std::string word = identifier(c.repro.empty() ? c.name() : c.repro);
+    std::string name = word;
+    for (int n = 2; !taken.insert(name).second; ++n) name = fmt::format("{}_{}", word, n);
+    names.push_back(name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string case_line(const RunSummary& run, const Case& c) {
@@ -242,12 +257,13 @@ std::string render_ten_lines(const RunSummary& run) {
 }
 
 std::string render_foms(const RunSummary& run) {
+  const std::vector<std::string> names = fom_names(run.plan);
   std::string text;
   for (const Case& c : run.plan.cases) {
     if (!reportable(run.outcome(c))) continue;
     const CaseOutcome& o = run.outcome(c);
     const double work = work_per_rank(c);
-    const std::string name = identifier(c.repro.empty() ? c.name() : c.repro);
+    const std::string& name = names[static_cast<std::size_t>(c.id)];
     if (work > 0) {
       const bool images = rate_unit(c) == "images/s";
       const double scaled = images ? work : 1e-9 * work;
@@ -264,8 +280,7 @@ std::string render_foms(const RunSummary& run) {
   for (const ScalingPoint& point : scaling_points(run.plan, run.layout, run.outcomes))
     if (point.why.empty() && !run.oversubscribed)
       text += fmt::format("FOM: {}_efficiency = {:.6g} 1\n",
-                          identifier(point.last->repro.empty() ? point.name : point.last->repro),
-                          point.efficiency.median);
+                          names[static_cast<std::size_t>(point.last->id)], point.efficiency.median);
   text += fmt::format("FOM: exit_code = {} 1\n", run.exit_code);
   return text;
 }

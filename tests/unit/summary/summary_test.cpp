@@ -2,6 +2,8 @@
 #include "summary/summary.hpp"
 
 #include <algorithm>
+#include <regex>
+#include <set>
 #include <sstream>
 
 #include "dlscale_catch.hpp"
@@ -186,4 +188,28 @@ TEST_CASE("the work of a distributed case is shared by its ranks") {
   CHECK(work_per_rank(c) == 2e9);
   CHECK(flops_per_rank(c) == 2e9);  // what min_flops asks for
   CHECK(rank_rate(c, run.outcomes[0], 2) == Approx(2e9));
+}
+
+TEST_CASE("every FOM line is one name, one number, one unit, and no name comes twice") {
+  Example run(2);
+  run.add("noop", "", 0, {1e-9, 2e-9});
+  run.add("gemm", "f64", 1e9, {0.01, 0.02});
+  run.add("gemm", "f64", 1e9, {0.02, 0.02});
+  run.add("gemm", "f64_2", 1e9, {0.03, 0.03});  // the word that the second would get
+  run.add("gemm", "x", 1e9, {0.03, 0.03}).repro = "gemm label='a b\nc' alpha=-0.5 m=8";
+  run.outcomes[1].status = CaseStatus::failed;  // its name is not given to another
+  std::istringstream lines(render_foms(run.summary()));
+  const std::regex form("FOM: ([A-Za-z0-9_.]+) = ([-+.0-9e]+) (s|1|GFLOP/s|GB/s|images/s)");
+  std::set<std::string> names;
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    std::smatch parts;
+    REQUIRE(std::regex_match(line, parts, form));
+    CHECK(names.insert(parts[1]).second);
+  }
+  CHECK(names == std::set<std::string>{"noop_median", "gemm_dtypef64_2_median",
+                                       "gemm_dtypef64_2_slowest", "gemm_dtypef64_2_2_median",
+                                       "gemm_dtypef64_2_2_slowest",
+                                       "gemm_label_a_b_c_alpha_0.5_m8_median",
+                                       "gemm_label_a_b_c_alpha_0.5_m8_slowest", "exit_code"});
 }
