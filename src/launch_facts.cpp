@@ -99,9 +99,11 @@ std::string hosts_of(const Layout& layout) {
 
 std::string environment_text(const Environment& e) {
   auto json = nlohmann::json::parse(environment_json());
-  double slowest_init = 0;
-  for (const RankFacts& f : e.ranks) slowest_init = std::max(slowest_init, f.mpi_init_s);
-  json["mpi_init_s"] = slowest_init;
+  std::vector<StartTimes> starts;
+  for (const RankFacts& f : e.ranks) starts.push_back(f.start);
+  const std::int64_t root_ns = starts.empty() ? 0 : starts.front().main_ns;
+  json["start"] = start_json(launch_time(std::getenv("DLSCALE_LAUNCH_NS"), root_ns), starts);
+  if (!starts.empty()) json["mpi_init_s"] = json["start"]["mpi_init_s"]["max"];  // its older place
   json["gpus"] = nlohmann::json::parse(gpus_to_json(e.ranks));
   json["warnings"] = e.warnings;
   json["clock_cost_s"] = e.clock.cost_s;

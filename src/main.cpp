@@ -7,10 +7,12 @@
 #include "config/config.hpp"
 #include "ending.hpp"
 #include "launch.hpp"
+#include "launch_times.hpp"
 #include "mislaunch.hpp"
 
 int main(int argc, char** argv) {
   using namespace dlscale;
+  note_main_begins();
   catch_ending_signals();
   try {
     const CommandLine line = parse_command_line({argv, argv + argc});

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/agreement.hpp"
+#include "config/json_values.hpp"
 
 namespace dlscale {
 namespace {
@@ -31,7 +32,9 @@ std::string to_json(const RankFacts& f) {
               {"debug", h.debug_build},
               {"build_id", f.build_id},
               {"comparable", f.comparable},
-              {"mpi_init_s", f.mpi_init_s},
+              {"main_ns", f.start.main_ns},
+              {"loading_s", number_to_json(f.start.loading_s)},
+              {"mpi_init_s", f.start.mpi_init_s},
               {"node", f.node},
               {"local_rank", f.local_rank},
               {"gpus", gpus}}
@@ -56,7 +59,9 @@ RankFacts from_json(const std::string& text) {
   f.host.debug_build = j.at("debug");
   f.build_id = j.at("build_id");
   f.comparable = j.at("comparable").get<std::vector<std::string>>();
-  f.mpi_init_s = j.at("mpi_init_s");
+  f.start.main_ns = j.at("main_ns");
+  f.start.loading_s = number_from_json(j.at("loading_s"));
+  f.start.mpi_init_s = j.at("mpi_init_s");
   f.node = j.at("node");
   f.local_rank = j.at("local_rank");
   for (const json& g : j.at("gpus")) f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3), g.at(4)});
@@ -108,7 +113,8 @@ std::vector<RankFacts> gather_places(const MpiSession& session, const std::strin
   own.host = read_host_facts();
   own.build_id = executable_build_id();
   own.comparable = comparable_facts();
-  own.mpi_init_s = session.init_seconds();
+  own.start = start_times();
+  own.start.mpi_init_s = session.init_seconds();
   own.node = session.node_index();
   own.local_rank = session.node().rank();
   std::vector<RankFacts> all;

@@ -8,6 +8,7 @@
 #include "comm/communicator.hpp"
 #include "config/config.hpp"
 #include "device/gpu_module.hpp"
+#include "launch_times.hpp"
 #include "plan/plan.hpp"
 #include "record/provenance.hpp"
 #include "record/run_file.hpp"
@@ -19,7 +20,7 @@ struct RankFacts {
   HostFacts host;
   std::string build_id;
   std::vector<std::string> comparable;  ///< "name: value" lines that must agree across ranks
-  double mpi_init_s = 0;
+  StartTimes start;
   int node = 0, local_rank = 0;
   std::vector<GpuDevice> gpus;  ///< that this rank sees; empty on the CPU
   int gpu = -1;                 ///< the one it works on (gpus.hpp)

@@ -39,7 +39,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         runs = [load(path) for path in options.runs]
         views = _look(runs, options)
         for view in views:
-            terminal.print_run(console, view)
+            terminal.print_run(console, view, options.verbose)
         _write(views, options, console)
     except RunFileError as error:
         print(f"dlscale-report: {error}", file=sys.stderr)
@@ -148,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--follow", action="store_true", help="show the progress of a running file first, every 2 s"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show how long each launch took to start, not only a slow one"
     )
     parser.add_argument(
         "--anonymise",

@@ -14,14 +14,15 @@ from . import net_terminal, scale_terminal
 from .casestats import usable, verdict
 from .figures import NETWORK
 from .overview import Overview
+from .starts import start_lines
 from .tables import STYLES, plain_table
 from .units import MISSING, digits, percent, plural, quantity, scale_of, span
 
 SHOWN = 20  # slow ranks listed; the rest is counted
 
 
-def print_run(console: Console, view: Overview) -> None:
-    """Verdict, headline numbers, cases, roofs, slow ranks, warnings, launches."""
+def print_run(console: Console, view: Overview, verbose: bool = False) -> None:
+    """Verdict, headline numbers, cases, roofs, slow ranks, warnings, launches; `verbose`: also how they began."""
     run = view.run
     console.rule(escape(run.path), align="left", style="dim")
     console.print(Text(view.verdict, style=STYLES[view.level]))
@@ -44,7 +45,7 @@ def print_run(console: Console, view: Overview) -> None:
             console.print(Text("• " + text))
         if len(view.warnings) > SHOWN:
             console.print(f"  and {len(view.warnings) - SHOWN} more")
-    _print_launches(console, view)
+    _print_launches(console, view, verbose)
 
 
 def _print_tiles(console: Console, view: Overview) -> None:
@@ -167,7 +168,7 @@ def _print_slow(console: Console, view: Overview) -> None:
         console.print(f"  and {more} more (--csv lists all)")
 
 
-def _print_launches(console: Console, view: Overview) -> None:
+def _print_launches(console: Console, view: Overview, verbose: bool) -> None:
     table = plain_table(
         "launch", "started", "reason", "ranks", "hosts", right=("launch", "ranks"), wide="hosts"
     )
@@ -180,6 +181,8 @@ def _print_launches(console: Console, view: Overview) -> None:
         )
     console.print("\n[bold]Launches[/]")
     console.print(table)
+    for line in start_lines(view.run, verbose):
+        console.print(Text(line))
 
 
 def progress(view_cases: pd.DataFrame, samples: int, since_s: float) -> Group:
