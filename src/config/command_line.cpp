@@ -5,11 +5,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/exit_codes.hpp"
 #include "base/text.hpp"
 #include "config/checked_value.hpp"
+#include "config/options.hpp"
 
 namespace dlscale {
 namespace {
@@ -21,11 +24,16 @@ struct Raw {
   CommandLine line;
   std::string device, threads, ranks;
   std::vector<std::string> allow;
+  bool man = false;
 };
 
+constexpr std::array<Example, 3> example_table = {
+    {{"mpirun -np 8 dlscale", "the default job"},
+     {"dlscale gemm-rates --plan --ranks 1024", "what a job would do"},
+     {"mpirun -np 8 dlscale --case 'gemm m=4096 n=4096 k=4096'", "one case alone"}}};
+
 // Help texts in lines of at most 48 columns, so that --help fits a terminal of 80.
-std::string wrapped(std::string_view text) {
-  constexpr std::size_t width = 48;
+std::string wrapped(std::string_view text, std::size_t width = 48) {
   std::string result;
   std::size_t column = 0;
   for (const std::string& word : split(text, ' ')) {
@@ -77,7 +85,8 @@ void add_value_options(CLI::App& app, Raw& raw) {
         "shared-gpu, mixed-binaries.");
 }
 
-void add_flags(CLI::App& app, CommandLine& line) {
+void add_flags(CLI::App& app, Raw& raw) {
+  CommandLine& line = raw.line;
   const auto flag = [&](const char* name, bool& target, const char* help) {
     app.add_flag(name, target, wrapped(help))->disable_flag_override();
   };
@@ -90,7 +99,30 @@ void add_flags(CLI::App& app, CommandLine& line) {
        "Runs the small examples of every workload with their checks, and ends.");
   flag("-q,--quiet", line.quiet, "Prints no progress; the final summary stays.");
   flag("-h,--help", line.help, "Prints this help, and ends.");
+  flag("--man", raw.man, "Prints the manual page, and ends: dlscale --man | man -l -");
   flag("--version", line.version, "Prints version, build and libraries, and ends.");
+}
+
+// What stands under the options in --help.
+std::string footer() {
+  std::string codes = "Exit codes:";
+  for (const ExitCodeText& text : exit_codes())
+    codes += fmt::format("{} {} {}", text.code == "0" ? "" : ",", text.code, text.meaning);
+  std::string text = wrapped(codes + ".", 80) + "\n\nExamples:\n";
+  for (const Example& example : example_table)
+    text += fmt::format("  {:<40}  {}\n", example.command, example.meaning);
+  text.pop_back();
+  return text;
+}
+
+void declare(CLI::App& app, Raw& raw) {
+  app.set_help_flag();
+  app.allow_extras();
+  app.get_formatter()->column_width(30);
+  app.get_formatter()->label("Positionals", "Job");
+  add_value_options(app, raw);
+  add_flags(app, raw);
+  app.footer(footer());
 }
 
 [[noreturn]] void fail(std::string_view problem, std::string_view why = {},
@@ -216,29 +248,32 @@ void parse_with(CLI::App& app, const std::vector<std::string>& argv) {
 
 }  // namespace
 
+std::span<const Example> examples() {
+  return example_table;
+}
+
+std::vector<CommandOption> command_options() {
+  Raw raw;
+  CLI::App app;
+  declare(app, raw);
+  std::vector<CommandOption> all;
+  for (const CLI::Option* option : app.get_options()) {
+    std::string help = option->get_description();
+    std::replace(help.begin(), help.end(), '\n', ' ');
+    const bool flag = option->get_items_expected_max() == 0;
+    all.push_back({option->get_name(false, true), flag ? "" : option->get_type_name(), help});
+  }
+  return all;
+}
+
 CommandLine parse_command_line(const std::vector<std::string>& argv) {
   Raw raw;
-  CLI::App app(
-      "dlscale measures deep learning's building blocks and their scaling,\n"
-      "on every rank.",
-      "dlscale");
-  app.set_help_flag();
-  app.allow_extras();
-  app.get_formatter()->column_width(30);
-  app.get_formatter()->label("Positionals", "Job");
-  add_value_options(app, raw);
-  add_flags(app, raw.line);
-  app.footer(
-      "Exit codes: 0 success, 1 a case or its check failed, 2 bad command line or job,\n"
-      "3 a required performance was missed, 4 mis-launch or device refused,\n"
-      "5 output can't be written, 6 a rank did not arrive, 128+n ended by signal n.\n"
-      "\nExamples:\n"
-      "  mpirun -np 8 dlscale                        the default job\n"
-      "  dlscale jobs/gemm.toml --plan --ranks 1024  what it would do\n"
-      "  mpirun -np 8 dlscale --case 'gemm m=4096 n=4096 k=4096 dtype=f64'");
+  CLI::App app(wrapped(program_summary, 72), "dlscale");
+  declare(app, raw);
   parse_with(app, argv);
   raw.line.argv = argv;
-  if (raw.line.help) raw.line.help_text = app.help();
+  if (raw.line.help || raw.man) raw.line.help_text = raw.line.help ? app.help() : manual_page();
+  raw.line.help = raw.line.help || raw.man;
   if (raw.line.help || raw.line.version) return raw.line;
   refuse_extras(app, app.remaining());
   read_values(app, raw);

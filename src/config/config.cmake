@@ -10,3 +10,6 @@ file(READ ${DLSCALE_QUICK_JOB} dlscale_quick_job)
 set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${DLSCALE_QUICK_JOB})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/quick_job.cpp.in ${PROJECT_BINARY_DIR}/generated/quick_job.cpp @ONLY)
 target_sources(dlscale_config PRIVATE ${PROJECT_BINARY_DIR}/generated/quick_job.cpp)
+# The manual page names the version.
+set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/manual.cpp PROPERTIES COMPILE_DEFINITIONS
+                            DLSCALE_VERSION="${PROJECT_VERSION}")

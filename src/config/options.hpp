@@ -41,6 +41,26 @@ struct Requirement {
 };
 std::span<const Requirement> requirements();
 
+/// An option of the command line as --help and the manual page tell it.
+struct CommandOption {
+  std::string names;  ///< "-o,--output"; "JOB" for what has no dashes
+  std::string value;  ///< "FILE"; empty for a flag
+  std::string help;   ///< one line
+};
+std::vector<CommandOption> command_options();
+
+/// --man: the manual page in man(7)'s format, ASCII, made from the options, keys and exit codes that the
+/// program itself knows.
+std::string manual_page();
+
+inline constexpr std::string_view program_summary =
+    "dlscale measures deep learning's building blocks and their scaling, on every rank.";
+
+struct Example {
+  std::string_view command, meaning;
+};
+std::span<const Example> examples();
+
 /// Keys of a [[case]] that are no keys of the workload.
 const std::vector<std::string>& case_words();
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "config/config.hpp"
 #include "config_messages.hpp"
@@ -80,11 +82,11 @@ TEST_CASE("a list option takes one value, not the job behind it") {
 }
 
 TEST_CASE("help fits 80 columns and explains every option") {
-  const std::string help = parse({"--help"}).help_text;
-  for (const char* option :
-       {"JOB", "-o,--output", "--device", "--threads", "--set", "--only", "--case", "--ranks",
-        "--resume", "--recover", "--allow", "--plan", "--list", "--dump-default", "--selftest",
-        "--quiet", "--help", "--version", "Exit codes"})
+  const std::string help = parse({"--help"}).help_text + "\n";
+  for (const char* option : {"JOB",     "-o,--output", "--device", "--threads",      "--set",
+                             "--only",  "--case",      "--ranks",  "--resume",       "--recover",
+                             "--allow", "--plan",      "--list",   "--dump-default", "--selftest",
+                             "--quiet", "--help",      "--man",    "--version",      "Exit codes"})
     has(help, option);
   std::size_t longest = 0, start = 0;
   for (std::size_t end = help.find('\n'); end != std::string::npos;
@@ -92,6 +94,22 @@ TEST_CASE("help fits 80 columns and explains every option") {
     longest = std::max(longest, end - start);
   INFO(help);
   CHECK(longest <= 80);
+}
+
+TEST_CASE("the manual page has every option, key, requirement and exit code, in ASCII") {
+  const CommandLine line = parse({"--man"});
+  CHECK(line.help);
+  const std::string& page = line.help_text;
+  CHECK(page.find(".TH DLSCALE 1 ") != std::string::npos);
+  CHECK(
+      std::all_of(page.begin(), page.end(), [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
+  for (const char* text : {".TP\n\\fB\\-o, \\-\\-output\\fR \\fIFILE\\fR\n", ".TP\n\\fB\\-\\-plan\\fR\n",
+                           ".TP\n\\fBsampling.blocks\\fR \\fI= 6\\fR\n", ".TP\n\\fBmin_rate\\fR\n",
+                           ".TP\n\\fB128+n\\fR\nended by signal n\n"})
+    has(page, text);
+  // No text begins with what roff takes for a request.
+  for (std::size_t at = page.find("\n'"); at != std::string::npos; at = page.find("\n'", at + 1))
+    FAIL(page.substr(at, 40));
 }
 
 TEST_CASE("unknown options name the nearest") {
