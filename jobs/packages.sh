@@ -5,11 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: packages.sh [--dry-run] run|test|cluster …
+usage: packages.sh [--dry-run] run|test|cluster|ecosystem …
 
   run       what building, running and reporting need
   test      what tests/all.sh needs on top
   cluster   Slurm and munge for tests/cluster
+  ecosystem JUBE, man and what ReFrame is installed with, for tests/ecosystem
   --dry-run print the missing packages and install nothing
 
 Installs only what is missing, as root or through sudo.
@@ -25,6 +26,7 @@ run_packages=(
 )
 test_packages=(python3-pytest hdf5-tools shellcheck clang-format binutils procps valgrind)
 cluster_packages=(slurm-wlm slurm-client munge iproute2)
+ecosystem_packages=(jube groff-base man-db python3-venv)
 
 die() {
   echo "packages.sh: $1" >&2
@@ -38,12 +40,13 @@ for argument in "$@"; do
     run) wanted+=("${run_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
     cluster) wanted+=("${cluster_packages[@]}") ;;
+    ecosystem) wanted+=("${ecosystem_packages[@]}") ;;
     --dry-run) dry_run=1 ;;
     -h | --help)
       usage
       exit 0
       ;;
-    *) die "unknown stage '$argument'; valid: run, test, cluster, --dry-run" 2 ;;
+    *) die "unknown stage '$argument'; valid: run, test, cluster, ecosystem, --dry-run" 2 ;;
   esac
 done
 [ ${#wanted[@]} -gt 0 ] || {

@@ -7,7 +7,7 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$DLSCALE_ROOT" || exit 1
 
-stages=(install build format shellcheck unit mpi plans quickstart faults training scaling cluster analysis sanitize)
+stages=(install build format shellcheck unit mpi plans quickstart faults training scaling cluster ecosystem analysis sanitize)
 usage() {
   cat <<TEXT
 usage: tests/all.sh [--only STAGE]… [--no-install] [--list]
@@ -133,7 +133,11 @@ run_ctest() {  # NAME LIMIT_S FOLDER LABEL
 }
 
 # --- the stages ------------------------------------------------------------------------------------------------
-stage_install() { quiet install 600 bash jobs/packages.sh run test cluster; }
+stage_install() {
+  quiet install 600 bash jobs/packages.sh run test cluster
+  # Where a package of these is not to be had, the test that needs it is skipped and says so.
+  bash jobs/packages.sh ecosystem </dev/null >"$log_folder/install-ecosystem.log" 2>&1 || tail -n 1 "$log_folder/install-ecosystem.log"
+}
 
 stage_build() {
   if quiet "build/configure" 120 cmake --preset default -DDLSCALE_WERROR=ON -DDLSCALE_TESTS=ON "${cmake_flags[@]}" &&
@@ -211,6 +215,8 @@ stage_cluster() {
   for test in run nodes faults scripts; do script "cluster/$test" 600 bash "tests/cluster/$test.sh"; done
 }
 
+stage_ecosystem() { script ecosystem 300 bash tests/ecosystem/run.sh; }
+
 stage_analysis() {
   local python log=$log_folder/analysis.log code summary word number before=$failures
   if ! python=$(python_with pytest h5py numpy pandas rich jinja2); then
@@ -249,7 +255,7 @@ stage_sanitize() {
     run_ctest sanitize 900 build-sanitize unit
 }
 
-needs_program() { case $1 in unit | mpi | plans | quickstart | faults | training | scaling | cluster) true ;; *) false ;; esac }
+needs_program() { case $1 in unit | mpi | plans | quickstart | faults | training | scaling | cluster | ecosystem) true ;; *) false ;; esac }
 wanted() {
   local stage
   [ ${#only[@]} -gt 0 ] || return 0
