@@ -38,7 +38,8 @@ double created_s() {
   std::int64_t ticks = 0;
   if (at == std::string::npos || ticks_per_s <= 0) return not_a_number;
   const char* end = text.data() + text.size();
-  if (std::from_chars(text.data() + at + 1, end, ticks).ec != std::errc{}) return not_a_number;
+  if (std::from_chars(text.data() + at + 1, end, ticks).ec != std::errc{} || ticks <= 0)
+    return not_a_number;
   return static_cast<double>(ticks) / static_cast<double>(ticks_per_s);
 }
 
@@ -69,7 +70,10 @@ StartTimes start_times() {
   times.main_ns =
       static_cast<std::int64_t>(beginning.utc.tv_sec) * 1'000'000'000 + beginning.utc.tv_nsec;
   times.loading_s = seconds_of(beginning.since_boot) - created_s();
-  if (times.loading_s < 0) times.loading_s = 0;  // by the rounding of a tick
+  // Rounding to ticks may make it negative; more than that, or days, is another clock (an emulated
+  // /proc).
+  if (times.loading_s < 0 && times.loading_s > -0.1) times.loading_s = 0;
+  if (times.loading_s < 0 || times.loading_s > 86'400) times.loading_s = not_a_number;
   return times;
 }
 
