@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The manual page says what --help says: every option, its text, every exit code and every example.
+The meanings of exit codes in ReFrame's tests are the same.
 
-usage: manual.py HELP PAGE   (both as plain text)
+usage: manual.py HELP PAGE CHECKS   (plain text; packaging/reframe/dlscale_checks.py)
 """
 
+import ast
 import re
 import sys
 
@@ -48,4 +50,12 @@ for example in re.findall(
     r"^  (\S.*?) {2,}", help_text[help_text.index("Examples:") :], re.MULTILINE
 ):
     check(f"manual/example {example}", example in page, "it is not in the page")
+tree = ast.parse(open(sys.argv[3], encoding="utf-8").read())
+tables = [
+    ast.literal_eval(node.value)
+    for node in tree.body
+    if isinstance(node, ast.Assign) and node.targets[0].id == "MEANING"
+]
+expected = {int(code): meaning for code, meaning in listed if code not in ("0", "128+n")}
+check("manual/exit codes in ReFrame's tests", tables == [expected], tables)
 finish()

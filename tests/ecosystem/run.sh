@@ -10,6 +10,7 @@ scratch ecosystem
 here=$DLSCALE_ROOT/tests/ecosystem
 packaging=$DLSCALE_ROOT/packaging
 unset DLSCALE_LAUNCH_NS  # each run's own
+export OMPI_MCA_rmaps_base_oversubscribe=1  # two ranks on one core, where ReFrame and JUBE start mpirun
 
 test_manual() {
   local page=$SCRATCH/dlscale.1 warnings
@@ -31,7 +32,7 @@ test_manual() {
     skipped manual/man "man is not installed (jobs/packages.sh ecosystem)"
   fi
   check manual/ascii "the page has other bytes than ASCII" sh -c "! LC_ALL=C grep -q '[^ -~]' '$page'"
-  python3 "$here/manual.py" "$SCRATCH/help" "$SCRATCH/text" || dlscale_failures=$((dlscale_failures + 1))
+  python3 "$here/manual.py" "$SCRATCH/help" "$SCRATCH/text" "$packaging/reframe/dlscale_checks.py" || dlscale_failures=$((dlscale_failures + 1))
 }
 
 test_recipes() {
