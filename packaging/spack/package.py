@@ -2,6 +2,11 @@
 # Not tested: Spack never built it. tests/ecosystem holds it against CMakeLists.txt and INSTALL.md.
 from spack.package import *
 
+try:  # since Spack 1.0
+    from spack_repo.builtin.build_systems.cmake import CMakePackage, generator
+except ImportError:  # before, spack.package has both
+    pass
+
 
 class Dlscale(CMakePackage):
     """Deep-learning building blocks and their scaling, measured on every rank of an MPI job: one

@@ -143,7 +143,7 @@ check(
     len(steps) == 4 and not strange,
     strange or steps,
 )
-for name in ("post", "environment", "runscript", "test"):
+for name in ("setup", "post", "environment", "runscript", "test"):
     shell = subprocess.run(
         ["sh", "-n"], input="\n".join(parts[name]), text=True, capture_output=True, check=False
     )
