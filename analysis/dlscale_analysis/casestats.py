@@ -11,7 +11,14 @@ import pandas as pd
 
 from .load import Run
 from .samples import Samples
-from .stats import Interval, block_medians, column_half_widths, column_quantiles, median_interval
+from .stats import (
+    Interval,
+    block_means,
+    block_medians,
+    column_half_widths,
+    column_quantiles,
+    median_interval,
+)
 
 SAMPLE_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 PER_RANK = {"noop", "gemm", "fma", "triad", "conv2d", "infer"}
@@ -41,6 +48,7 @@ class CaseStats:
     hosts: np.ndarray  # [p]
     blocks: np.ndarray  # [b] numbers of the blocks
     rank_block_s: np.ndarray  # [b, p] block medians of each rank
+    rank_mean_s: np.ndarray  # [b, p] block means of each rank: what bursts cost, which medians don't see
     rank_s: np.ndarray  # [p] median of each rank's block medians
     rank_half_width: (
         np.ndarray
@@ -134,6 +142,7 @@ def read_case(run: Run, case_id: int) -> CaseStats:
         hosts=np.array([str(hosts.get(rank, "?")) for rank in samples.ranks], dtype=object),
         blocks=blocks,
         rank_block_s=per_rank["block_s"],
+        rank_mean_s=per_rank["mean_s"],
         rank_s=rank_s,
         rank_half_width=column_half_widths(per_rank["block_s"]),
         time=time,
@@ -160,14 +169,17 @@ def _per_rank(samples: Samples) -> Dict[str, np.ndarray]:
     """Block medians of each rank, some participants at a time."""
     blocks = np.unique(samples.block[samples.block >= 0]) if samples.rows else np.empty(0, dtype=int)
     block_s: List[np.ndarray] = [np.empty((blocks.size, 0))]
+    mean_s: List[np.ndarray] = [np.empty((blocks.size, 0))]
     measured = 0
     for columns in samples.column_pieces():
         seconds = samples.seconds(columns=columns, measured=True)
         block_s.append(block_medians(seconds, samples.block)[1])
+        mean_s.append(block_means(seconds, samples.block)[1])
         measured = max(measured, int(np.isfinite(seconds).sum(axis=0).max(initial=0)))
     return {
         "blocks": blocks,
         "block_s": np.concatenate(block_s, axis=1),
+        "mean_s": np.concatenate(mean_s, axis=1),
         "measured": np.asarray(measured),
     }
 

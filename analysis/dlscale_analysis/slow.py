@@ -1,255 +1,310 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which ranks and hosts are slow, first form.
+"""Which switches, nodes, devices and ranks are slow, why, since when, and which nodes to exclude.
 
-Per case, a rank's block medians are compared with the median over ranks of the same hardware, in three separate
-thirds of the blocks. It is named when it is slower by more than max(3 %, 5 scaled MADs of those ranks) in at least two
-of the three. For the no-op case the difference is absolute: beyond 10 × the spread. With two ranks there is no
-majority: the slower one is named as such, and only its share of its own roof can tell which is at fault.
+One launch names (slow_judge.py); a second one that agrees makes it a proposal to exclude. docs/slow-nodes.md derives the
+bounds and gives the rates measured.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats, usable
+from .casestats import CaseStats
 from .load import Run
-from .places import oversubscribed
-from .stats import column_quantiles, scaled_mad
-from .summary import roof_bounds
-from .units import plural, quantity, signed_percent
+from .slow_causes import Cause, cause_of
+from .slow_history import Step, steps
+from .slow_judge import Judged, judge
+from .slow_measures import COMPUTE, LATE
+from .slow_pairs import Slower, slower_of_two
+from .slow_remarks import remarks_of, text_of_slower
+from .slow_units import LEVELS
 
-LEAST_EFFECT = 0.03  # smaller differences are not worth a name
-MADS = 5.0  # false alarms of normal values: 3e-7 per third
-NOOP_SPREADS = 10.0
-NOOP_LEAST_S = 1e-6  # a clock reading more or less is no slow rank
-THIRDS, NEEDED = 3, 2
-
-FINDING_COLUMNS = ["case", "rank", "host", "excess", "excess_s", "thirds", "group", "at_fault"]
+AGREES = 0.01  # level of the one test by which another launch confirms a unit already named
 
 
 @dataclass
-class SlowRank:
-    """One rank over all cases. `excess`: median relative excess over the cases in which it was named."""
+class Record:
+    """A launch of a file."""
 
-    rank: int
+    number: int  # index of the file
+    path: str
+    started: str
+    judged: Judged
+    causes: Dict[Tuple[str, str], Cause] = field(default_factory=dict)  # (level, key) of what is named here
+    counts: Dict[Tuple[str, str], int] = field(default_factory=dict)
+    pairs: List[Slower] = field(default_factory=list)
+
+
+@dataclass
+class Named:
+    """A unit to look at. `excess` and `bound` are relative to its equals' time, or seconds where `unit` is "s"."""
+
+    level: str  # switch | node | device | rank
+    name: str
     host: str
-    named: int
-    judged: int
+    rank: int  # −1 above the rank
+    cause: str  # compute | memory | link | late arrival | throttling
+    pattern: str  # steady | intermittent
     excess: float
-    noop_s: float  # excess of the no-op case in seconds; NaN when not named there
-    workloads: List[str]
-    slower_of_two: bool
-    at_fault: str  # with two ranks: "own roof" | "no-op" | "unclear"; empty otherwise
+    bound: float
+    unit: str
+    cases: List[str]
+    launches: List[str]  # "FILE, launch N" in which it is slow
+    since: str  # start of the first of those without a break up to the last
+    since_run: str
+    exclude: bool
+    details: List[str]
+    path: str
     launch: int
+    ranks: List[int] = field(default_factory=list)  # its ranks in that launch
+    case_ids: List[int] = field(default_factory=list)
+    by: str = "equals"  # equals | its own roof | a no-op | its history
+
+
+@dataclass
+class Verdict:
+    """What all files together say."""
+
+    named: List[Named]
+    remarks: List[str]  # what could not be judged, and why
+    tested: Dict[str, int]  # units × measures of each level
+    launches: int
+    nodes: int
+    ranks: int
 
     @property
-    def stands_out(self) -> bool:
-        """Slow in at least half of the cases it was judged in, or late in the no-op: what the headline counts."""
-        return bool(2 * self.named >= self.judged and self.named) or bool(np.isfinite(self.noop_s))
+    def exclude(self) -> str:
+        """Slurm host list of the nodes proposed for `--exclude=`."""
+        return host_list({entry.host for entry in self.named if entry.exclude})
 
-    def sentence(self) -> str:
-        """ "rank 3 (host n7): 5 of 6 cases slower, median +12.0 %" and what goes with it."""
-        parts = []
-        if self.named:
-            parts.append(
-                f"{self.named} of {plural(self.judged, 'case')} slower"
-                f", median {signed_percent(self.excess)}"
-            )
-        if np.isfinite(self.noop_s):
-            parts.append(f"no-op {quantity(self.noop_s, 's')} longer")
-        text = f"rank {self.rank} (host {self.host}): " + "; ".join(parts)
-        if self.slower_of_two:
-            text += {
-                "own roof": "; slower of two, and below the other in its share of its own roof",
-                "no-op": "; slower of two, and late with nothing to do",
-                "unclear": "; slower of two (two ranks can't tell which one is at fault)",
-            }[self.at_fault]
-        return text
+    def marked(self) -> pd.DataFrame:
+        """Case and rank of everything named: what figures mark."""
+        rows = [
+            (case, rank) for entry in self.named for case in entry.case_ids for rank in entry.ranks
+        ]
+        return pd.DataFrame(rows, columns=["case", "rank"])
 
 
-@dataclass
-class SlowHost:
-    """A host all of whose ranks are named; `excess`: the median of theirs."""
-
-    host: str
-    launch: int
-    ranks: int
-    excess: float
-
-    def sentence(self) -> str:
-        return (
-            f"host {self.host}: all its {self.ranks} ranks are slow, median {signed_percent(self.excess)}; "
-            "look at the node, not at the ranks"
-        )
-
-
-def find(run: Run, stats: Dict[int, CaseStats]) -> pd.DataFrame:
-    """One row per case and named rank: excess (relative, over the ranks of the same hardware), excess_s (seconds per
-    repetition), thirds in which it was slow, group (ranks compared), at_fault (two ranks only)."""
-    rows: List[dict] = []
-    crowded = oversubscribed(run)
-    for case_id, case_stats in stats.items():
-        case = run.case(case_id)
-        if not _judgeable(case, case_stats, crowded):
-            continue
-        hardware = _hardware(run, int(case["launch"]), case_stats.ranks)
-        for kind in np.unique(hardware):
-            members = np.flatnonzero((hardware == kind) & np.isfinite(case_stats.rank_s))
-            rows += _judge(case, case_stats, members, run, stats)
-    return pd.DataFrame(rows, columns=FINDING_COLUMNS)
-
-
-def judged_cases(run: Run, stats: Dict[int, CaseStats]) -> pd.DataFrame:
-    """Which ranks could be judged in which case: columns launch, case, rank (no-op cases left out)."""
-    pieces = [pd.DataFrame({"launch": [], "case": [], "rank": []}, dtype=int)]
-    crowded = oversubscribed(run)
-    for case_id, found in stats.items():
-        case = run.case(case_id)
-        fit = len(found.blocks) >= THIRDS and _judgeable(case, found, crowded)
-        present = found.ranks[np.isfinite(found.rank_s)]
-        if fit and case["workload"] != "noop" and present.size > 1:
-            pieces.append(
-                pd.DataFrame({"launch": int(case["launch"]), "case": case_id, "rank": present})
-            )
-    return pd.concat(pieces, ignore_index=True)
-
-
-def slow_ranks(
-    run: Run, stats: Dict[int, CaseStats], findings: Optional[pd.DataFrame] = None
-) -> List[SlowRank]:
-    """The named ranks, those slow in most cases first."""
-    findings = find(run, stats) if findings is None else findings
-    if findings.empty:
-        return []
-    cases = run.cases.set_index("id")
-    findings = findings.assign(
-        launch=cases["launch"].reindex(findings["case"]).to_numpy(),
-        workload=cases["workload"].reindex(findings["case"]).to_numpy(),
+def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Verdict:
+    """Judges every launch of `runs`, `stats` being read_cases() of each, and puts them together by time."""
+    records = sorted(
+        (record for number, run in enumerate(runs) for record in _records(number, run, stats[number])),
+        key=lambda record: (record.started, record.number, record.judged.launch),
     )
-    judged = judged_cases(run, stats).groupby(["launch", "rank"]).size()
+    named = _over_launches(records)
+    found = steps(runs, [(record.number, record.judged) for record in records]) if len(records) > 3 else []
+    _add_history(named, found, records)
+    order = {level: index for index, level in enumerate(LEVELS)}
+    named.sort(key=lambda entry: (order[entry.level], -entry.excess / max(entry.bound, 1e-12)))
+    tested: Dict[str, int] = {}
+    for record in records:
+        for level, count in record.judged.tested.items():
+            tested[level] = tested.get(level, 0) + count
+    hosts = {host for record in records for host in record.judged.layout.hosts}
+    most = max((len(record.judged.layout.ranks) for record in records), default=0)
+    return Verdict(named, remarks_of(runs, records, named), tested, len(records), len(hosts), most)
+
+
+def _records(number: int, run: Run, stats: Dict[int, CaseStats]) -> List[Record]:
+    starts = dict(zip(run.launches["launch"].astype(int), run.launches["started"].astype(str)))
     result = []
-    for (launch, rank), rows in findings.groupby(["launch", "rank"]):
-        timed = rows[rows["workload"] != "noop"]
-        noop = rows.loc[rows["workload"] == "noop", "excess_s"]
-        pair = bool((rows["group"] == 2).all())
-        fault = (
-            next(why for why in ("own roof", "no-op", "unclear") if (rows["at_fault"] == why).any())
-            if pair
-            else ""
-        )
+    for launch in sorted(set(run.ranks["launch"].astype(int))):
+        judged = judge(run, stats, launch)
+        started = starts.get(launch) or str(run.attrs.get("started", ""))
+        record = Record(number, run.path, started, judged)
+        by_unit: Dict[Tuple[str, int], list] = {}
+        for entry in judged.findings:
+            by_unit.setdefault((entry.level, entry.unit), []).append(entry)
+        for (level, unit), found in by_unit.items():
+            key = level, judged.layout.groups[level].keys[unit]
+            record.causes[key] = cause_of(run, judged, found)
+            record.counts[key] = len(found)
+        record.pairs = slower_of_two(run, stats, judged)
+        result.append(record)
+    return result
+
+
+def _over_launches(records: List[Record]) -> List[Named]:
+    """Units named in some launch and slow in the latest that had them."""
+    named: List[Named] = []
+    for level, key in dict.fromkeys(key for record in records for key in record.causes):
+        there = [record for record in records if (level, key) in record.causes]
+        kind = there[-1].causes[level, key].kind
+        slow = [
+            (record, (level, key) in record.causes or record.judged.check(level, key, kind, AGREES))
+            for record in records
+        ]
+        compared = [(record, bool(answer)) for record, answer in slow if answer is not None]
+        if compared[-1][1]:
+            named.append(_named(level, key, there[-1], compared))
+    nodes = {(entry.host, entry.cause) for entry in named if entry.level == "node"}
+    named = [e for e in named if e.level in ("node", "switch") or (e.host, e.cause) not in nodes]
+    for record in records[-1:]:
+        named += _named_of_two(record)
+    return named
+
+
+def _named(level: str, key: str, record: Record, compared: List[Tuple[Record, bool]]) -> Named:
+    cause, judged = record.causes[level, key], record.judged
+    group = judged.layout.groups[level]
+    unit = group.keys.index(key)
+    columns = np.flatnonzero(group.member == unit)
+    own = [judged.measures[e.measure] for e in judged.findings if (e.level, e.unit) == (level, unit)]
+    slow = [entry for entry, answer in compared if answer]
+    streak = [entry for entry, answer in compared[_last_break(compared) :]]
+    measure = judged.measures[cause.finding.measure]
+    labels = [measure.label] + [m.label for m in own if m.kind == cause.kind]
+    return Named(
+        level=level,
+        name=group.names[unit],
+        host="" if level == "switch" else judged.layout.hosts[judged.layout.host[columns[0]]],
+        rank=int(judged.layout.ranks[columns[0]]) if level == "rank" else -1,
+        cause=cause.cause,
+        pattern=cause.pattern,
+        excess=cause.finding.excess,
+        bound=cause.finding.bound,
+        unit="s" if measure.scale == "s" else "",
+        cases=list(dict.fromkeys(labels)),
+        launches=[where(entry) for entry in slow],
+        since=streak[0].started,
+        since_run=streak[0].path,
+        exclude=len(slow) > 1 and level != "switch",
+        details=list(cause.details),
+        path=record.path,
+        launch=judged.launch,
+        ranks=[int(rank) for rank in judged.layout.ranks[columns]],
+        case_ids=sorted({m.case for m in own if m.case >= 0}),
+    )
+
+
+def where(record: Record) -> str:
+    return f"{record.path}, launch {record.judged.launch}"
+
+
+def _last_break(compared: List[Tuple[Record, bool]]) -> int:
+    """Index behind the last launch in which the unit was not slow."""
+    return max((i + 1 for i, (_, answer) in enumerate(compared) if not answer), default=0)
+
+
+def _named_of_two(record: Record) -> List[Named]:
+    """The slower of two units, where its own roof or a late no-op speaks against it; never excluded on that alone."""
+    judged, result = record.judged, []
+    for unit in {entry.unit for entry in record.pairs if entry.fault}:
+        own = [entry for entry in record.pairs if entry.unit == unit and entry.fault]
+        best = max(own, key=lambda entry: (entry.measure.kind != LATE, entry.excess / entry.bound))
+        group = judged.layout.groups[best.level]
+        columns = np.flatnonzero(group.member == unit)
         result.append(
-            SlowRank(
-                rank=int(rank),
-                host=str(rows["host"].iloc[0]),
-                named=len(timed),
-                judged=int(judged.get((launch, rank), 0)),
-                excess=float(timed["excess"].median()) if len(timed) else float("nan"),
-                noop_s=float(noop.max()) if len(noop) else float("nan"),
-                workloads=sorted(set(rows["workload"])),
-                slower_of_two=pair,
-                at_fault=fault,
-                launch=int(launch),
+            Named(
+                level=best.level,
+                name=group.names[unit],
+                host=judged.layout.hosts[judged.layout.host[columns[0]]],
+                rank=int(judged.layout.ranks[columns[0]]) if best.level == "rank" else -1,
+                cause=best.measure.kind,
+                pattern="steady",
+                excess=best.excess,
+                bound=best.bound,
+                unit="s" if best.measure.scale == "s" else "",
+                cases=list(dict.fromkeys(entry.measure.label for entry in own)),
+                launches=[where(record)],
+                since=record.started,
+                since_run=record.path,
+                exclude=False,
+                details=[text_of_slower(best)],
+                path=record.path,
+                launch=judged.launch,
+                ranks=[int(rank) for rank in judged.layout.ranks[columns]],
+                case_ids=sorted({entry.measure.case for entry in own if entry.measure.case >= 0}),
+                by="a no-op" if best.fault == "no-op" else "its own roof",
             )
         )
-    return sorted(
-        result, key=lambda r: (-(r.named / max(1, r.judged)), -np.nan_to_num(r.excess), r.rank)
-    )
+    return result
 
 
-def slow_hosts(run: Run, slow: List[SlowRank]) -> List[SlowHost]:
-    """Hosts all of whose ranks (at least two) are named in timed cases, where other hosts can be compared with."""
-    named = pd.DataFrame(
-        [{"launch": r.launch, "host": r.host, "excess": r.excess} for r in slow if r.named],
-        columns=["launch", "host", "excess"],
-    )
-    sizes = run.ranks.groupby(["launch", "host"]).size()
-    result = []
-    for (launch, host), rows in named.groupby(["launch", "host"]):
-        if len(rows) > 1 and len(rows) == sizes[(launch, host)] and len(sizes[launch]) > 1:
-            result.append(SlowHost(str(host), int(launch), len(rows), float(rows["excess"].median())))
-    return sorted(result, key=lambda entry: -entry.excess)
-
-
-def _judgeable(case: pd.Series, stats: CaseStats, crowded: Dict[int, bool]) -> bool:
-    """Do this case's times speak of single ranks? Not where ranks fight for processors: there only the no-op does."""
-    fair = case["workload"] == "noop" or not crowded.get(int(case["launch"]), False)
-    return fair and not stats.distributed and usable(case)
-
-
-def _hardware(run: Run, launch: int, ranks: np.ndarray) -> np.ndarray:
-    """A text per participant that is equal for ranks that may be compared: device and threads."""
-    rows = run.ranks[run.ranks["launch"] == launch].drop_duplicates("rank").set_index("rank")
-    kinds = (rows["device"].astype(str) + "/" + rows["threads"].astype(str)).reindex(ranks)
-    return kinds.fillna("").to_numpy(dtype=str)
-
-
-def _judge(
-    case: pd.Series, stats: CaseStats, members: np.ndarray, run: Run, all_stats: Dict[int, CaseStats]
-) -> List[dict]:
-    """Named ranks among `members` (participants of one hardware) of one case."""
-    if members.size < 2 or len(stats.blocks) < THIRDS:
-        return []
-    noop = case["workload"] == "noop"
-    medians = stats.rank_block_s[:, members]
-    slow = np.zeros(members.size, dtype=int)
-    for rows in np.array_split(np.arange(len(stats.blocks)), THIRDS):
-        values = column_quantiles(medians[rows], (0.5,))[0]
-        slow += values - _reference(values) > _bound(values, medians, noop)
-    named = np.flatnonzero(slow >= NEEDED)
-    whole = stats.rank_s[members]
-    reference = _reference(whole)
-    rows = []
-    for index in named:
-        excess_s = float(whole[index] - reference)
-        fault = _fault(case, stats, members, index, run, all_stats) if members.size == 2 else ""
-        rows.append(
-            {
-                "case": int(case["id"]),
-                "rank": int(stats.ranks[members[index]]),
-                "host": str(stats.hosts[members[index]]),
-                "excess": excess_s / reference if reference > 0 else float("nan"),
-                "excess_s": excess_s,
-                "thirds": int(slow[index]),
-                "group": int(members.size),
-                "at_fault": fault,
-            }
+def _add_history(named: List[Named], found: List[Step], records: List[Record]) -> None:
+    """Steps of units: a date for those that are named already, a name for the others."""
+    by_unit: Dict[Tuple[str, str], List[Step]] = {}
+    for step in found:
+        by_unit.setdefault((step.level, step.key), []).append(step)
+    for (level, key), own in by_unit.items():
+        own.sort(key=lambda step: (step.kind != COMPUTE, -step.excess / step.bound))
+        best, first = own[0], records[own[0].first]
+        known = _known(named, level, key, records)
+        if known is not None:
+            if first.started < known.since:
+                known.since, known.since_run = first.started, first.path
+            known.details.append(
+                f"against its own history {100 * best.excess:+.1f} % since {first.started} ({best.label})"
+            )
+            continue
+        last = [r for r in records if level in r.judged.layout.groups and key in r.judged.layout.groups[level].keys][-1]
+        group = last.judged.layout.groups[level]
+        columns = np.flatnonzero(group.member == group.keys.index(key))
+        host = last.judged.layout.hosts[last.judged.layout.host[columns[0]]]
+        if level == "rank" and any(entry.host == host and entry.level == "node" for entry in named):
+            continue
+        after = [r for r in records[own[0].first :] if level in r.judged.layout.groups and key in r.judged.layout.groups[level].keys]
+        named.append(
+            Named(
+                level=level,
+                name=group.names[group.keys.index(key)],
+                host=host,
+                rank=int(last.judged.layout.ranks[columns[0]]) if level == "rank" else -1,
+                cause=best.kind,
+                pattern="steady",
+                excess=best.excess,
+                bound=best.bound,
+                unit="",
+                cases=list(dict.fromkeys(step.label for step in own)),
+                launches=[where(record) for record in after],
+                since=first.started,
+                since_run=first.path,
+                exclude=best.launches > 1,
+                details=["against its own history"],
+                path=last.path,
+                launch=last.judged.launch,
+                ranks=[int(rank) for rank in last.judged.layout.ranks[columns]],
+                by="its history",
+            )
         )
-    return rows
 
 
-def _reference(values: np.ndarray) -> float:
-    """What a rank is compared with: the median, or the faster one of two."""
-    return float(np.nanmin(values)) if values.size == 2 else float(np.nanmedian(values))
+def _known(named: List[Named], level: str, key: str, records: List[Record]) -> Optional[Named]:
+    for entry in named:
+        groups = next(
+            r.judged.layout.groups
+            for r in records
+            if r.path == entry.path and r.judged.launch == entry.launch
+        )
+        if entry.level == level and level in groups and key in groups[level].keys:
+            if groups[level].names[groups[level].keys.index(key)] == entry.name:
+                return entry
+    return None
 
 
-def _bound(values: np.ndarray, medians: np.ndarray, noop: bool) -> float:
-    """Seconds above the reference from which a rank counts as slow. Two ranks have no spread between ranks that could
-    be told from the difference itself: there the spread of each rank's own blocks serves."""
-    within = float(np.nanmedian([scaled_mad(column) for column in medians.T[:2000]]))
-    between = scaled_mad(values) if values.size > 2 else within
-    if noop:
-        return max(NOOP_SPREADS * max(within, between), NOOP_LEAST_S)
-    return max(LEAST_EFFECT * _reference(values), MADS * between)
-
-
-def _fault(
-    case: pd.Series,
-    stats: CaseStats,
-    members: np.ndarray,
-    index: int,
-    run: Run,
-    all_stats: Dict[int, CaseStats],
-) -> str:
-    """Of two ranks: does the slower one also fall short of its own roof by more than the other does? A late no-op needs
-    no comparison: there is no work to be slow at."""
-    if case["workload"] == "noop":
-        return "no-op"
-    bounds = roof_bounds(case, stats, run, all_stats)
-    if not bounds:
-        return "unclear"
-    shares = (np.fmax.reduce(list(bounds.values())) / stats.rank_s)[members]
-    return "own roof" if shares[index] < (1 - LEAST_EFFECT) * shares[1 - index] else "unclear"
+def host_list(hosts: set) -> str:
+    """Slurm's short form: {"n1", "n2", "n3", "m"} → "m,n[1-3]"."""
+    families: Dict[Tuple[str, int], List[int]] = {}
+    plain: List[str] = []
+    for host in sorted(hosts):
+        head = host.rstrip("0123456789")
+        tail = host[len(head) :]
+        if not tail:
+            plain.append(host)
+        else:  # numbers of one width belong together; without leading zeros width does not matter
+            families.setdefault((head, len(tail) if tail[0] == "0" else 0), []).append(int(tail))
+    for (head, width), numbers in sorted(families.items()):
+        spans: List[List[int]] = []
+        for number in sorted(numbers):
+            if spans and number == spans[-1][1] + 1:
+                spans[-1][1] = number
+            else:
+                spans.append([number, number])
+        texts = [f"{a:0{width}d}" + (f"-{b:0{width}d}" if b > a else "") for a, b in spans]
+        one = len(texts) == 1 and spans[0][0] == spans[0][1]
+        plain.append(head + (texts[0] if one else f"[{','.join(texts)}]"))
+    return ",".join(sorted(plain))

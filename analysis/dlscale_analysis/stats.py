@@ -82,6 +82,20 @@ def block_medians(values: np.ndarray, block: np.ndarray) -> Tuple[np.ndarray, np
     return blocks, medians
 
 
+def block_means(values: np.ndarray, block: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Like block_medians, with the mean of each block."""
+    values = np.asarray(values, dtype=float)
+    blocks = np.unique(block[block >= 0]) if block.size else np.empty(0, dtype=int)
+    means = np.full((blocks.size,) + values.shape[1:], np.nan)
+    for index, number in enumerate(blocks):
+        rows = values[block == number]
+        there = np.isfinite(rows)
+        count = there.sum(axis=0)
+        total = np.where(there, rows, 0.0).sum(axis=0)
+        means[index] = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return blocks, means
+
+
 def column_quantiles(values: np.ndarray, levels: Tuple[float, ...]) -> np.ndarray:
     """Quantiles along the first axis, linear between order statistics, NaN left out: [level, …]."""
     values = np.asarray(values, dtype=float)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One launch judged: which switches, nodes, devices and ranks are slow, level by level from the top.
+
+What a named unit explains is taken off its members, so that a slow node's ranks are not named again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from .casestats import CaseStats
+from .load import Run
+from .slow_bounds import FEWEST, group_series, least_effect, two_of_three, unit_bound
+from .slow_math import others_median
+from .slow_measures import COMPUTE, LATE, MEMORY, THIRDS, Measure, measures
+from .slow_units import FEWEST_NODES, LEVELS, Layout, layout
+from .stats import column_quantiles
+
+FAMILY = 0.01  # chance that a run of healthy units names anybody
+GROUPS = 2 * THIRDS
+MANY = 512
+COMBINED = -1  # "case" that is the median over all cases of a kind
+
+
+@dataclass
+class Finding:
+    """One unit above its bound in one measure; `excess` and `bound` relative, of the no-op in seconds."""
+
+    level: str
+    unit: int
+    measure: int
+    excess: float
+    bound: float
+
+
+@dataclass
+class Judged:
+    """A launch and what was found. `series` [group of blocks, unit] are deviations from the equals."""
+
+    layout: Layout
+    measures: List[Measure]
+    series: Dict[Tuple[int, str], np.ndarray] = field(default_factory=dict)  # (measure, level)
+    findings: List[Finding] = field(default_factory=list)
+    tested: Dict[str, int] = field(default_factory=dict)  # units × measures of each level
+    units: Dict[str, int] = field(default_factory=dict)  # units of each level that could be compared
+
+    @property
+    def launch(self) -> int:
+        return self.layout.launch
+
+    def owners(self, level: str) -> np.ndarray:
+        """Of each unit of a level the one that must not be its reference: its node; itself where there are too few."""
+        group, place = self.layout.groups[level], self.layout
+        count = len(group.names)
+        if level in ("node", "switch") or len(place.hosts) < FEWEST_NODES:
+            return np.arange(count)
+        owner = np.zeros(count, dtype=int)
+        inside = group.member >= 0
+        owner[group.member[inside]] = place.host[inside]
+        return owner
+
+    def check(self, level: str, key: str, kind: str, alpha: float) -> Optional[bool]:
+        """Is the unit with this key slow here, too, in some measure of the kind, at `alpha` for one test? None where it
+        was not compared."""
+        keys = self.layout.groups[level].keys if level in self.layout.groups else []
+        if key not in keys:
+            return None
+        unit, owner, answer = keys.index(key), self.owners(level), None
+        for index, measure in enumerate(self.measures):
+            series = self.series.get((index, level))
+            if measure.kind != kind or series is None:
+                continue
+            statistic = two_of_three(series)
+            if np.isfinite(statistic[unit]):
+                value = float(statistic[unit])
+                others = owner != owner[unit]
+                answer = bool(answer) or value > unit_bound(
+                    series, others, statistic, alpha, measure.scale, value
+                )
+        return answer
+
+
+def relative(value: float, scale: str) -> float:
+    """A deviation as people read it: +0.05 = 5 % more time (or of the case's time); the no-op's seconds as they are."""
+    return math.expm1(value) if scale == "log" else float(value)
+
+
+def judge(run: Run, stats: Dict[int, CaseStats], launch: int) -> Judged:
+    """Judges one launch of a file."""
+    place = layout(run, launch)
+    return judge_measures(place, measures(run, launch, stats, len(place.hosts)))
+
+
+def judge_measures(place: Layout, found: List[Measure]) -> Judged:
+    """Judges what was measured on these ranks."""
+    result = Judged(place, list(found))
+    if not result.measures or len(place.ranks) < 2:
+        return result
+    ranks = [_deviations(measure, place) for measure in result.measures]
+    _combine(result, ranks)
+    levels = [level for level in LEVELS if level in place.groups]
+    for index, series in enumerate(ranks):
+        for level in levels:
+            result.series[index, level] = _of_units(series, place, level, result.owners(level))
+    for level in levels:
+        counts = [int(np.isfinite(two_of_three(result.series[i, level])).sum()) for i in range(len(ranks))]
+        result.tested[level], result.units[level] = sum(counts), max(counts)
+    alpha = FAMILY / max(1, sum(result.tested.values()))
+    for position, level in enumerate(levels):
+        new = _test(result, level, alpha)
+        result.findings += new
+        if new and position + 1 < len(levels):
+            _explain(result, ranks, new, level)
+            for index, series in enumerate(ranks):
+                for below in levels[position + 1 :]:
+                    result.series[index, below] = _of_units(series, place, below, result.owners(below))
+    return result
+
+
+def _deviations(measure: Measure, place: Layout) -> np.ndarray:
+    """[group, rank of the launch]: each rank against the median of its slot on other nodes, block by block."""
+    whole = np.full((len(measure.values), len(place.ranks)), np.nan)
+    whole[:, place.columns(measure.ranks)] = measure.values
+    result = np.full(whole.shape, np.nan)
+    present = np.isfinite(whole).any(axis=0)
+    for slot in np.unique(place.slot[present]):
+        columns = np.flatnonzero(present & (place.slot == slot))
+        if columns.size < FEWEST_NODES:
+            continue
+        owner = place.host[columns] if place.by_local_rank else np.arange(columns.size)
+        result[:, columns] = whole[:, columns] - others_median(whole[:, columns], owner)
+    return group_series(result, GROUPS if len(result) >= GROUPS else THIRDS)
+
+
+def _combine(result: Judged, ranks: List[np.ndarray]) -> None:
+    """Adds the median over all cases in which ranks work by themselves, where there are three or more: what the cases have
+    in common, with less noise."""
+    for quantity in ("median", "mean"):
+        own = [
+            index
+            for index, measure in enumerate(result.measures)
+            if measure.kind in (COMPUTE, MEMORY) and measure.quantity == quantity
+        ]
+        if len(own) < 3:
+            continue
+        groups = min(len(ranks[index]) for index in own)
+        stack = np.stack([group_series(ranks[index], groups) for index in own])
+        known = np.isfinite(stack).sum(axis=0) * 2 > len(own)
+        middle = np.where(known, column_quantiles(stack, (0.5,))[0], np.nan)
+        ranks.append(middle)
+        label = f"all {len(own)} cases of its own"
+        result.measures.append(
+            Measure(COMPUTE, COMBINED, label, quantity, "log", result.layout.ranks, middle)
+        )
+
+
+def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) -> np.ndarray:
+    """Deviations of a level's units: the lower median over their ranks, against the other units' median."""
+    if level == "rank":
+        return series
+    group = place.groups[level]
+    if level == "switch":  # of its nodes, so that a large node counts no more than a small one
+        nodes = _of_units(series, place, "node", np.arange(len(place.hosts)))
+        first = np.unique(place.host, return_index=True)[1]
+        values = lower_medians(nodes, group.member[first], len(group.names))
+    else:
+        values = lower_medians(series, group.member, len(group.names))
+    if np.isfinite(values).any(axis=0).sum() < FEWEST_NODES:
+        return np.full(values.shape, np.nan)
+    return values - others_median(values, owner)
+
+
+def lower_medians(values: np.ndarray, member: np.ndarray, count: int) -> np.ndarray:
+    """[row, column] → [row, unit]: lower median over each unit's columns; of two ranks the faster one, so that one slow
+    rank makes no slow node."""
+    inside = np.flatnonzero(member >= 0)
+    order = inside[np.argsort(member[inside], kind="stable")]
+    sizes = np.bincount(member[inside], minlength=count)
+    padded = np.full((count, int(sizes.max(initial=1))), -1)
+    place = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    padded[member[order], place] = order
+    wide = np.where(padded >= 0, values[:, padded], np.nan)
+    ordered = np.sort(wide, axis=2)
+    known = np.isfinite(ordered).sum(axis=2)
+    picked = np.take_along_axis(ordered, np.maximum((known - 1) // 2, 0)[:, :, None], axis=2)[:, :, 0]
+    return np.where(known > 0, picked, np.nan)
+
+
+def _test(result: Judged, level: str, alpha: float) -> List[Finding]:
+    owner = result.owners(level)
+    found: List[Finding] = []
+    for index, measure in enumerate(result.measures):
+        series = result.series[index, level]
+        statistic = two_of_three(series)
+        if np.isfinite(statistic).sum() < FEWEST_NODES:
+            continue
+        least = least_effect(int(np.isfinite(statistic).sum()), measure.scale)
+        suspects = np.flatnonzero(np.nan_to_num(statistic, nan=-1.0) > least)
+        shared = math.nan
+        if len(statistic) > MANY and suspects.size:  # among so many one node's part in the scale is nothing
+            shared = unit_bound(series, np.isfinite(statistic), statistic, alpha, measure.scale)
+        for unit in suspects:
+            bound = shared
+            if math.isnan(bound):
+                bound = unit_bound(
+                    series, owner != owner[unit], statistic, alpha, measure.scale, float(statistic[unit])
+                )
+            if statistic[unit] > bound:
+                excess = float(np.median(series[:, unit]))
+                found.append(
+                    Finding(
+                        level,
+                        int(unit),
+                        index,
+                        relative(max(excess, float(statistic[unit])), measure.scale),
+                        relative(bound, measure.scale),
+                    )
+                )
+    return found
+
+
+def _explain(result: Judged, ranks: List[np.ndarray], found: List[Finding], level: str) -> None:
+    """Takes the named units' deviation off their ranks, in all measures of the kinds in which they were named."""
+    group = result.layout.groups[level]
+    for unit in {entry.unit for entry in found}:
+        kinds = {result.measures[entry.measure].kind for entry in found if entry.unit == unit}
+        for index, measure in enumerate(result.measures):
+            own = result.series[index, level][:, unit]
+            if measure.kind in kinds or measure.kind == LATE:
+                ranks[index][:, group.member == unit] -= np.where(np.isfinite(own), own, 0.0)[:, None]
+
+
+def few_nodes(result: Judged) -> bool:
+    """Are there too few nodes for their own spread to be a scale?"""
+    return result.units.get("node", 0) < FEWEST
