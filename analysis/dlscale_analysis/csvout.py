@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CSV for spreadsheets and other tools: one row per case, per named slow rank, per sample and rank; of networks one
+"""CSV for spreadsheets and other tools: one row per case, per slow node or rank, per sample and rank; of networks one
 per case, per part and rank, per layer, per epoch and rank, per row of a speed-up study."""
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from .scale_csv import SCALING
 from .steps import LAYER_COLUMNS
 
 NUMBERS = "%.9g"
+SLOW_COLUMNS = (
+    "run launch level name host rank cause pattern excess bound unit cases launches since exclude by"
+).split()
 
 
 def write_csv(folder: str, views: List[Overview]) -> List[str]:
-    """Writes cases.csv, slow_ranks.csv, samples.csv and the tables of NETS and SCALING (times in seconds per repetition, clocks in
+    """Writes cases.csv, slow.csv, samples.csv and the tables of NETS and SCALING (times in seconds per repetition, clocks in
     ns since launch, `run` = the file a row is from) and returns their names. A table without rows has its header.
     """
     target = Path(folder)
@@ -29,26 +32,13 @@ def write_csv(folder: str, views: List[Overview]) -> List[str]:
     _run_first(pd.concat(cases, ignore_index=True)).to_csv(
         target / "cases.csv", index=False, float_format=NUMBERS
     )
-    columns = [
-        "run",
-        "launch",
-        "rank",
-        "host",
-        "named",
-        "judged",
-        "excess",
-        "noop_s",
-        "workloads",
-        "slower_of_two",
-        "at_fault",
-    ]
     rows = [
-        {**asdict(rank), "run": view.run.path, "workloads": " ".join(rank.workloads)}
+        {**asdict(e), "run": view.run.path, "cases": "; ".join(e.cases), "launches": len(e.launches)}
         for view in views
-        for rank in view.slow
+        for e in view.slow.named
     ]
-    pd.DataFrame(rows, columns=columns).to_csv(
-        target / "slow_ranks.csv", index=False, float_format=NUMBERS
+    pd.DataFrame(rows, columns=SLOW_COLUMNS).to_csv(
+        target / "slow.csv", index=False, float_format=NUMBERS
     )
     _write_samples(target / "samples.csv", views)
     more = {**NETS, **SCALING}
@@ -57,7 +47,7 @@ def write_csv(folder: str, views: List[Overview]) -> List[str]:
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
         columns = ["run"] + columns + [column for column in table if column not in ["run"] + columns]
         table.reindex(columns=columns).to_csv(target / name, index=False, float_format=NUMBERS)
-    return ["cases.csv", "slow_ranks.csv", "samples.csv", *more]
+    return ["cases.csv", "slow.csv", "samples.csv", *more]
 
 
 def _networks(view: Overview) -> Iterator[pd.DataFrame]:

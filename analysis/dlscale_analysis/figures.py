@@ -128,7 +128,7 @@ def rank_strips(view: Overview) -> str:
 
 def _one_strip(drawing: Svg, view: Overview, stats: CaseStats, x: Scale, middle: float) -> None:
     away = 100 * deviations(stats)
-    named = np.isin(stats.ranks, view.findings.loc[view.findings["case"] == stats.id, "rank"])
+    named = np.isin(stats.ranks, view.slow.ranks_in(stats.id))
     known = np.isfinite(away)
     if known.sum() > MANY_RANKS and (known & ~named).any():
         for low, high, kind in ((0.001, 0.999, "q1"), (0.05, 0.95, "q2"), (0.25, 0.75, "q3")):
@@ -176,8 +176,7 @@ def noop_ranks(view: Overview, stats: CaseStats) -> str:
     for tick in ticks:
         drawing.text(x(tick), 176, f"{tick:.0f}", "t n", "middle")
     drawing.text((66 + WIDTH - 20) / 2, 196, "rank", "t axis", "middle")
-    noop_cases = view.findings.loc[view.findings["case"] == stats.id, "rank"]
-    named = np.isin(stats.ranks[known], noop_cases)
+    named = np.isin(stats.ranks[known], view.slow.ranks_in(stats.id))
     thin = np.flatnonzero(~named)
     thin = thin[:: max(1, thin.size // 2000)]
     drawing.dots([(x(stats.ranks[known[i]]), y.clamp(values[i])) for i in thin], "dots rank")

@@ -17,6 +17,7 @@ from .casestats import CaseStats, usable
 from .net_html import nets_section
 from .overview import Overview, harness_shares
 from .scale_html import scaling_section
+from .slow_remarks import METHOD, sentence, since
 from .summary import target_interval
 
 SLOWEST = 20  # ranks listed per run
@@ -96,6 +97,11 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
             for stats in noop
         ],
         "harness": harness_shares(cases)[:3],
+        "slow": [
+            (sentence(entry), [*entry.details, since(entry, view.slow.launches)])
+            for entry in view.slow.named
+        ],
+        "slow_method": METHOD,
         "clocks": Markup(figures.clock_drift(run.clocks)),
         "clock_rows": clock_rows(run.clocks),
         "environment": [json.dumps(facts, indent=2, ensure_ascii=False) for facts in run.environment],
@@ -121,7 +127,7 @@ def slowest_rows(view: Overview) -> List[Dict[str, Any]]:
         return []
     table = pd.concat(columns, axis=1)
     order = table.median(axis=1).sort_values(ascending=False).head(SLOWEST)
-    named = {rank.rank for rank in view.slow}
+    named = {rank for entry in view.slow.named for rank in entry.ranks}
     hosts = (
         view.run.hosts(int(view.run.ranks["launch"].max()))
         if len(view.run.ranks)

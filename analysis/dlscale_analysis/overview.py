@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
@@ -14,7 +15,7 @@ from .load import Run
 from .nets import Nets, look_at_nets
 from .places import crowded_ranks, unbound_hosts, writer_alive
 from .scaling import Scaling, look_at_scaling
-from .slow import SlowHost, SlowRank, find, slow_hosts, slow_ranks
+from .slow import Verdict, find_slow
 from .summary import summarise, target_interval
 from .tiles import Tile, headline_tiles
 from .units import percent, plural
@@ -30,9 +31,7 @@ class Overview:
     run: Run
     stats: Dict[int, CaseStats]
     cases: pd.DataFrame  # summary.summarise()
-    findings: pd.DataFrame  # slow.find()
-    slow: List[SlowRank]
-    hosts: List[SlowHost]  # those all of whose ranks are slow
+    slow: Verdict  # slow.find_slow(), of this file alone
     nets: Nets = field(default_factory=Nets)
     scaling: Scaling = field(default_factory=Scaling)
     warnings: List[str] = field(default_factory=list)
@@ -40,31 +39,16 @@ class Overview:
     level: str = "good"
     tiles: List[Tile] = field(default_factory=list)
 
-    @property
-    def standing_out(self) -> List[SlowRank]:
-        """Slow in half of their cases or more: for the headline; the others are listed only."""
-        return [rank for rank in self.slow if rank.stands_out]
-
-    @property
-    def slow_alone(self) -> List[SlowRank]:
-        """Slow ranks on hosts that are not slow as a whole."""
-        whole = {(host.launch, host.host) for host in self.hosts}
-        return [rank for rank in self.slow if (rank.launch, rank.host) not in whole]
-
 
 def look(run: Run) -> Overview:
     """Reads all samples of `run`, case by case, and judges."""
     stats = read_cases(run)
     cases = summarise(run, stats)
-    findings = find(run, stats)
-    slow = slow_ranks(run, stats, findings)
     view = Overview(
         run,
         stats,
         cases,
-        findings,
-        slow,
-        slow_hosts(run, slow),
+        find_slow([run], [stats]),
         look_at_nets(run, stats, cases),
         look_at_scaling(run, stats, cases),
     )
@@ -83,8 +67,12 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{plural(wrong, 'check')} failed"] if wrong else []
     parts += [f"{skipped} skipped"] if skipped else []
-    out = view.standing_out
-    parts.append(f"{plural(len(out), 'slow rank')}" if out else "no rank stands out")
+    out = view.slow.named
+    levels = Counter(entry.level for entry in out)
+    parts.append(
+        ", ".join(plural(count, f"slow {level}") for level, count in levels.items())
+        or "nobody stands out"
+    )
     parts += [plural(len(view.warnings), "warning")] if view.warnings else []
     level = "warn" if skipped or out or view.warnings else "good"
     level = "warn" if view.run.status != "completed" else level

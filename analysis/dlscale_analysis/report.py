@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dlscale-report",
         description="Shows what dlscale run files say: rates with their intervals, shares of the "
-        "roofs, slow ranks, warnings.",
+        "roofs, slow nodes and ranks, warnings.",
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN.h5", help="file of a finished, running or killed run"
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--csv",
         metavar="DIR",
-        help="also write cases.csv, slow_ranks.csv, samples.csv and the tables of networks and of scaling there",
+        help="also write cases.csv, slow.csv, samples.csv and the tables of networks and of scaling there",
     )
     parser.add_argument(
         "--follow", action="store_true", help="show the progress of a running file first, every 2 s"

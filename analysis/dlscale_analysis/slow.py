@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-import pandas as pd
 
 from .casestats import CaseStats
 from .load import Run
@@ -81,12 +80,9 @@ class Verdict:
         """Slurm host list of the nodes proposed for `--exclude=`."""
         return host_list({entry.host for entry in self.named if entry.exclude})
 
-    def marked(self) -> pd.DataFrame:
-        """Case and rank of everything named: what figures mark."""
-        rows = [
-            (case, rank) for entry in self.named for case in entry.case_ids for rank in entry.ranks
-        ]
-        return pd.DataFrame(rows, columns=["case", "rank"])
+    def ranks_in(self, case: int) -> List[int]:
+        """Ranks named, alone or with their node, for this case: what figures mark."""
+        return sorted({rank for e in self.named if case in e.case_ids for rank in e.ranks})
 
 
 def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Verdict:
@@ -141,8 +137,13 @@ def _over_launches(records: List[Record]) -> List[Named]:
         compared = [(record, bool(answer)) for record, answer in slow if answer is not None]
         if compared[-1][1]:
             named.append(_named(level, key, there[-1], compared))
-    nodes = {(entry.host, entry.cause) for entry in named if entry.level == "node"}
-    named = [e for e in named if e.level in ("node", "switch") or (e.host, e.cause) not in nodes]
+    nodes = [entry for entry in named if entry.level == "node"]
+    named = [
+        entry
+        for entry in named
+        if entry.level in ("node", "switch")
+        or not any(_covers(node, entry) for node in nodes)
+    ]
     for record in records[-1:]:
         named += _named_of_two(record)
     return named
@@ -179,6 +180,12 @@ def _named(level: str, key: str, record: Record, compared: List[Tuple[Record, bo
         ranks=[int(rank) for rank in judged.layout.ranks[columns]],
         case_ids=sorted({m.case for m in own if m.case >= 0}),
     )
+
+
+def _covers(node: Named, entry: Named) -> bool:
+    """Does a node named by another launch say it already? One of the same launch was taken off before."""
+    same = (node.path, node.launch) == (entry.path, entry.launch)
+    return not same and (node.host, node.cause) == (entry.host, entry.cause)
 
 
 def where(record: Record) -> str:

@@ -25,6 +25,7 @@ LEAST_OF_FEW = 0.10  # likewise where the spread of equals is assumed, not seen
 PRIOR_SIGMA, PRIOR_NU = 0.013, 8.0  # lasting spread between equal devices, and how many values that belief is worth
 CONTRADICTS = 0.25  # level of the F test by which the spread of the units overrules the prior
 LEAST_S, SPREADS = 1e-6, 10.0  # of the no-op, whose excess is absolute: seconds, and multiples of the spread
+FEW_SIGMA = 0.02  # the spread assumed where there are too few to see it
 MEDIAN_OF_THREE = 0.449  # its variance over that of one, of normal values (David & Nagaraja, table 3.2)
 POOL = 3000  # values by which the noise of more thirds is represented
 
@@ -82,10 +83,11 @@ def lasting_scale(others: np.ndarray, noise: Noise, few: bool) -> Tuple[float, f
     others' own, moderated by the prior (Smyth 2004) unless they contradict it; of fewer the prior and
     the noise, or the others' spread where it is larger."""
     own = MEDIAN_OF_THREE * noise.variance
-    prior = PRIOR_SIGMA**2 + own
+    lasting = FEW_SIGMA**2 if few else PRIOR_SIGMA**2
+    prior = lasting + own
     s, nu = robust_scale(others, math.sqrt(prior))
     if few:
-        free = prior**2 / (PRIOR_SIGMA**4 / PRIOR_NU + own**2 / noise.nu)
+        free = prior**2 / (lasting**2 / PRIOR_NU + own**2 / noise.nu)
         return max(math.sqrt(prior), s if math.isfinite(s) else 0.0), free
     if s * s / prior > f_quantile(CONTRADICTS, nu, PRIOR_NU):
         return s, nu

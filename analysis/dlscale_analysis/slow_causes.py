@@ -78,7 +78,7 @@ def _ask_probes(run: Run, judged: Judged, entry: Finding, result: Cause) -> None
     readings = _readings(run, measure)
     lost = entry.excess / (1.0 + entry.excess)  # share of its time that equals would not have needed
     frequency = _two(readings.get("frequency"), mine)
-    if 1 - frequency[0] / frequency[1] >= max(0.03, EXPLAINS * lost):
+    if _short_of(frequency) >= max(0.03, EXPLAINS * lost):
         result.cause = THROTTLED
         own, usual = (quantity(value, "Hz") for value in frequency)
         result.details.append(f"its cores run at {own}, its equals' at {usual}")
@@ -88,7 +88,7 @@ def _ask_probes(run: Run, judged: Judged, entry: Finding, result: Cause) -> None
         result.cause = THROTTLED
         result.details.append(f"a hypervisor takes {percent(steal[0] / cores)} of its cores' time")
     busy = _two(readings.get("cpu_time"), mine)
-    if result.cause != THROTTLED and 1 - busy[0] / busy[1] >= EXPLAINS * lost:
+    if result.cause != THROTTLED and _short_of(busy) >= EXPLAINS * lost:
         result.details.append(
             f"its processes get {percent(busy[0] / busy[1])} of the processor time of their equals: stopped or "
             "crowded out, rather than slow"
@@ -130,7 +130,12 @@ def _two(values: object, mine: np.ndarray) -> Tuple[float, float]:
     own, rest = values[mine & np.isfinite(values)], values[~mine & np.isfinite(values)]
     if not own.size or not rest.size:
         return float("nan"), float("nan")
-    return float(np.median(own)), float(np.median(rest)) or float("nan")
+    return float(np.median(own)), float(np.median(rest))
+
+
+def _short_of(pair: Tuple[float, float]) -> float:
+    """By which share the unit's value is below the others'."""
+    return 1 - pair[0] / pair[1] if pair[1] > 0 else float("nan")
 
 
 def _threads(run: Run, judged: Judged, columns: np.ndarray, mine: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from .casestats import CaseStats
 from .load import Run
 from .slow_bounds import FEWEST, group_series, least_effect, two_of_three, unit_bound
-from .slow_math import others_median
+from .slow_math import others_median, padded_members
 from .slow_measures import COMPUTE, LATE, MEMORY, THIRDS, Measure, measures
 from .slow_units import FEWEST_NODES, LEVELS, Layout, layout
 from .stats import column_quantiles
@@ -177,12 +177,8 @@ def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) 
 def lower_medians(values: np.ndarray, member: np.ndarray, count: int) -> np.ndarray:
     """[row, column] → [row, unit]: lower median over each unit's columns; of two ranks the faster one, so that one slow
     rank makes no slow node."""
-    inside = np.flatnonzero(member >= 0)
-    order = inside[np.argsort(member[inside], kind="stable")]
-    sizes = np.bincount(member[inside], minlength=count)
-    padded = np.full((count, int(sizes.max(initial=1))), -1)
-    place = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    padded[member[order], place] = order
+    padded = padded_members(member)
+    padded = np.pad(padded, ((0, count - len(padded)), (0, 0)), constant_values=-1)
     wide = np.where(padded >= 0, values[:, padded], np.nan)
     ordered = np.sort(wide, axis=2)
     known = np.isfinite(ordered).sum(axis=2)

@@ -13,7 +13,7 @@ from typing import Callable, Tuple
 
 import numpy as np
 
-from .stats import MAD_TO_SIGMA, column_quantiles
+from .stats import MAD_TO_SIGMA
 
 NORMAL = NormalDist()
 REJECT = 5.0  # scaled MADs from the median, beyond which a value says nothing about the scale
@@ -91,35 +91,35 @@ def _solve(falling: Callable[[float], float]) -> float:
 def others_median(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """For each column of `values` [row, n] the median, row by row, over the columns of other owners; NaN left out, and
     NaN where nobody else is there. `owner` [n]: the node of each column, so that no node is its own reference.
+    All from one sorting: an owner's own values shift the place of the median of the others.
     """
-    result = np.full(values.shape, np.nan)
-    if len(np.unique(owner)) == len(owner):
-        return _without_self(values)
-    for one in np.unique(owner):
-        mine = owner == one
-        if not mine.all():
-            result[:, mine] = column_quantiles(values[:, ~mine].T, (0.5,))[0][:, None]
-    return result
-
-
-def _without_self(values: np.ndarray) -> np.ndarray:
-    """Leave-one-out medians of each row: all from one sorting."""
+    code = np.unique(owner, return_inverse=True)[1]
+    mine = padded_members(code)  # [owner, place], −1 = none
     order = np.argsort(values, axis=1)  # NaN last
     ordered = np.take_along_axis(values, order, axis=1)
     position = np.argsort(order, axis=1)
-    left = np.isfinite(values).sum(axis=1)[:, None] - 1  # others of a value that is there
-    left = left + ~np.isfinite(values)  # of one that is not, all
-    picks = []
-    for index in (np.maximum(left - 1, 0) // 2, np.maximum(left, 0) // 2):
-        shifted = index + (position <= index)
-        picks.append(np.take_along_axis(ordered, np.minimum(shifted, values.shape[1] - 1), axis=1))
-    return np.where(left > 0, 0.5 * (picks[0] + picks[1]), np.nan)
+    finite = np.isfinite(values)
+    own = np.where(mine >= 0, finite[:, mine], False).sum(axis=2)
+    left = finite.sum(axis=1)[:, None] - own
+    taken = np.sort(np.where(mine >= 0, position[:, mine], values.shape[1]), axis=2)
+    middle = np.zeros(left.shape)
+    for index in (np.maximum(left - 1, 0) // 2, left // 2):
+        for place in range(taken.shape[2]):
+            index = index + (taken[:, :, place] <= index)
+        index = np.minimum(index, values.shape[1] - 1)
+        middle += 0.5 * np.take_along_axis(ordered, index, axis=1)
+    return np.where(left > 0, middle, np.nan)[:, code]
 
 
-def lower_median(values: np.ndarray) -> float:
-    """The middle value, the lower of two: of two ranks the faster, so that one slow rank makes no slow node."""
-    kept = np.sort(values[np.isfinite(values)])
-    return float(kept[(kept.size - 1) // 2]) if kept.size else math.nan
+def padded_members(member: np.ndarray) -> np.ndarray:
+    """[column] index of its group (−1 = none) → [group, place] columns of each group, −1 behind the last."""
+    inside = np.flatnonzero(member >= 0)
+    order = inside[np.argsort(member[inside], kind="stable")]
+    sizes = np.bincount(member[inside])
+    padded = np.full((sizes.size, int(sizes.max(initial=1))), -1)
+    place = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    padded[member[order], place] = order
+    return padded
 
 
 def robust_scale(values: np.ndarray, known: float = 0.0) -> Tuple[float, float]:

@@ -14,12 +14,12 @@ import numpy as np
 from .casestats import CaseStats
 from .load import Run
 from .slow_bounds import (
+    FEW_SIGMA,
     LEAST_EFFECT,
     LEAST_OF_FEW,
     LEAST_S,
     MEDIAN_OF_THREE,
     PRIOR_NU,
-    PRIOR_SIGMA,
     SPREADS,
     group_series,
     noise_of,
@@ -75,7 +75,7 @@ def _compare(units: np.ndarray, measure: Measure, tests: int) -> Optional[Tuple[
     if measure.scale == "s":
         bound = max(LEAST_S, SPREADS * math.sqrt(noise.variance))
     else:
-        own, prior = MEDIAN_OF_THREE * noise.variance, 2 * PRIOR_SIGMA**2
+        own, prior = MEDIAN_OF_THREE * noise.variance, 2 * FEW_SIGMA**2
         nu = (prior + own) ** 2 / (prior**2 / PRIOR_NU + own**2 / noise.nu)
         bound = max(math.log1p(LEAST_OF_FEW), math.sqrt(prior + own) * t_quantile(FAMILY / tests, nu))
     if abs(value) <= bound:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .load import Run
 from .places import oversubscribed
-from .slow_bounds import FEWEST, LEAST_OF_FEW, PRIOR_SIGMA
+from .slow_bounds import FEW_SIGMA, FEWEST, LEAST_OF_FEW
 from .slow_pairs import Slower
 from .slow_units import FEWEST_NODES
 from .units import percent, plural, quantity
@@ -114,7 +114,7 @@ def _of_launch(run: Run, record: "Record", named: List["Named"]) -> List[str]:
         texts.append("two nodes: they were compared, but have no majority; history or a third node tells more")
     elif judged.units.get("node", 0) < FEWEST:
         texts.append(
-            f"{nodes} nodes, fewer than {FEWEST}: their own spread is no scale, so that {percent(PRIOR_SIGMA, 1)} (standard "
+            f"{nodes} nodes, fewer than {FEWEST}: their own spread is no scale, so that {percent(FEW_SIGMA)} (standard "
             f"deviation) is assumed, and nodes are named from {percent(LEAST_OF_FEW)} on; earlier files of them show less"
         )
     alone = _without_equals(record)

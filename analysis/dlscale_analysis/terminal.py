@@ -14,15 +14,16 @@ from . import net_terminal, scale_terminal
 from .casestats import usable, verdict
 from .figures import NETWORK
 from .overview import Overview
+from .slow_remarks import sentence, since
 from .starts import start_lines
 from .tables import STYLES, plain_table
 from .units import MISSING, digits, percent, plural, quantity, scale_of, span
 
-SHOWN = 20  # slow ranks listed; the rest is counted
+SHOWN = 20  # slow units listed; the rest is counted
 
 
 def print_run(console: Console, view: Overview, verbose: bool = False) -> None:
-    """Verdict, headline numbers, cases, roofs, slow ranks, warnings, launches; `verbose`: also how they began."""
+    """Verdict, headline numbers, cases, roofs, warnings, launches, slow nodes and ranks; `verbose`: also how launches began."""
     run = view.run
     console.rule(escape(run.path), align="left", style="dim")
     console.print(Text(view.verdict, style=STYLES[view.level]))
@@ -38,7 +39,6 @@ def print_run(console: Console, view: Overview, verbose: bool = False) -> None:
     scale_terminal.print_scaling(console, view)
     net_terminal.print_nets(console, view)
     _print_problems(console, view.cases)
-    _print_slow(console, view)
     if view.warnings:
         console.print("\n[bold yellow]Warnings[/]")
         for text in view.warnings[:SHOWN]:
@@ -46,6 +46,7 @@ def print_run(console: Console, view: Overview, verbose: bool = False) -> None:
         if len(view.warnings) > SHOWN:
             console.print(f"  and {len(view.warnings) - SHOWN} more")
     _print_launches(console, view, verbose)
+    _print_slow(console, view)
 
 
 def _print_tiles(console: Console, view: Overview) -> None:
@@ -152,20 +153,20 @@ def _print_problems(console: Console, cases: pd.DataFrame) -> None:
 
 
 def _print_slow(console: Console, view: Overview) -> None:
-    console.print("\n[bold]Slow ranks[/]")
-    if not view.slow:
-        console.print(
-            "none: no rank is slower than its equals by more than 3 % and five scaled MADs in two of three "
-            "thirds of its blocks"
-        )
-        return
-    for host in view.hosts[:SHOWN]:
-        console.print(Text("• " + host.sentence(), style="yellow"))
-    for rank in view.slow_alone[:SHOWN]:
-        console.print(Text("• " + rank.sentence()))
-    more = max(0, len(view.hosts) - SHOWN) + max(0, len(view.slow_alone) - SHOWN)
-    if more:
-        console.print(f"  and {more} more (--csv lists all)")
+    """Who is slow, why, since when; what could not be judged."""
+    console.print("\n[bold]Slow nodes and ranks[/]")
+    if not view.slow.named:
+        console.print("nobody is beyond 3 % and the bound of a 1 % chance in two of three groups of blocks")
+    for entry in view.slow.named[:SHOWN]:
+        console.print(Text("• " + sentence(entry), style="yellow" if entry.level != "rank" else ""))
+        for text in [*entry.details, since(entry, view.slow.launches)]:
+            console.print(Text("  " + text, style="dim"))
+    if len(view.slow.named) > SHOWN:
+        console.print(f"  and {len(view.slow.named) - SHOWN} more (--csv lists all)")
+    if view.slow.exclude:
+        console.print(Text(f"proposal: --exclude={view.slow.exclude}"))
+    for text in view.slow.remarks[:SHOWN]:
+        console.print(Text(text, style="dim"))
 
 
 def _print_launches(console: Console, view: Overview, verbose: bool) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from .casestats import usable
 from .places import oversubscribed
 from .scale_notes import largest_losses
+from .slow_remarks import sentence
 from .units import percent, plural, quantity, span
 
 if TYPE_CHECKING:
@@ -77,13 +78,12 @@ def headline_tiles(view: Overview) -> List[Tile]:
                 f"{quantity(row['slowest_s'], 's')}",
             )
         )
-    named = len(view.standing_out)
-    worst = (view.hosts or view.standing_out or [None])[0]
+    named = view.slow.named
     tiles.append(
         Tile(
-            "Slow ranks",
-            str(named),
-            worst.sentence() if worst else "none beyond 3 % and 5 MADs",
+            "Slow nodes and ranks",
+            str(len(named)),
+            sentence(named[0]) if named else "none beyond 3 % and the bound of a 1 % chance",
             "warn" if named else "good",
         )
     )

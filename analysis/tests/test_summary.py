@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Summaries, roofs, sharing and slow ranks on files whose truth is known."""
+"""Summaries, roofs and sharing on files whose truth is known."""
 
 import json
 import re
@@ -12,17 +12,12 @@ from dlscale_analysis import load, samples
 from dlscale_analysis.casestats import read_case, read_cases
 from dlscale_analysis.overview import look
 from dlscale_analysis.places import cpu_set
-from dlscale_analysis.slow import find, slow_hosts, slow_ranks
 from dlscale_analysis.summary import summarise
 from make_run import CaseSpec, RunSpec, write_new, write_run
 
 
 def write(tmp_path, **options):
     return load(write_new(tmp_path, **options))
-
-
-def sentences(run):
-    return [rank.sentence() for rank in slow_ranks(run, read_cases(run))]
 
 
 def gemm(seconds=1e-2, **options):
@@ -101,7 +96,7 @@ def test_distributed_cases_take_the_maximum_over_ranks(tmp_path):
     run = write(tmp_path, cases=[case])
     row = summarise(run).iloc[0]
     assert row["distributed"] and row["median_s"] == pytest.approx(1.5e-2, rel=0.02)
-    assert row["rate"] == pytest.approx(1e9 / 1.5e-2, rel=0.02) and sentences(run) == []
+    assert row["rate"] == pytest.approx(1e9 / 1.5e-2, rel=0.02)
 
 
 def test_fewer_than_six_blocks_give_a_spread(tmp_path):
@@ -134,98 +129,6 @@ def test_reading_in_pieces_gives_the_same(small_file, monkeypatch):
         assert whole.equals(summarise(run))
 
 
-def test_a_slow_rank_is_named(small_file):
-    with load(small_file) as run:
-        assert sentences(run) == ["rank 3 (host n1): 7 of 7 cases slower, median +12.0 %"]
-
-
-def test_equal_ranks_are_not_named(tmp_path):
-    for seed in range(12):
-        assert sentences(write(tmp_path, seed=seed, hosts=16)) == []
-
-
-def test_a_rank_slow_in_one_third_only_is_not_named(tmp_path):
-    path = tmp_path / "run.h5"
-    write_run(str(path), RunSpec(cases=[gemm()]))
-    with h5py.File(path, "r+") as file:
-        blocks = file["samples/0000/block"][()]
-        chosen = np.flatnonzero(blocks <= 1)
-        stop = file["samples/0000/stop"][()]
-        stop[chosen, 5] += 2_000_000
-        file["samples/0000/stop"][...] = stop
-    with load(path) as run:
-        assert sentences(run) == []
-    with h5py.File(path, "r+") as file:
-        stop[np.flatnonzero((blocks == 2) | (blocks == 3)), 5] += 2_000_000
-        file["samples/0000/stop"][...] = stop
-    with load(path) as run:
-        assert sentences(run)[0].startswith("rank 5 (host n2): 1 of 1 case slower")
-
-
-def test_other_hardware_is_not_slow(tmp_path):
-    path = tmp_path / "run.h5"
-    write_run(str(path), RunSpec(cases=[gemm(slow={6: 1.5, 7: 1.5})]))
-    with h5py.File(path, "r+") as file:
-        rows = file["system/ranks"][()]
-        rows["device"][0, 6:] = b"other"
-        file["system/ranks"][...] = rows
-    with load(path) as run:
-        assert sentences(run) == []
-        assert any(
-            "mixed devices in launch 0: cpu on 6 ranks, other on 2 ranks" in text
-            for text in look(run).warnings
-        )
-
-
-def test_a_slow_host_is_named_as_one(tmp_path):
-    run = write(tmp_path, hosts=6, slow={4: 1.1, 5: 1.1}, cases=[gemm(), gemm(2e-2)])
-    view = look(run)
-    assert [host.host for host in view.hosts] == ["n2"] and view.slow_alone == [] and len(view.slow) == 2
-    assert re.search(r"all its 2 ranks are slow, median \+(9\.\d|10\.\d) %;", view.hosts[0].sentence())
-    assert slow_hosts(run, view.slow[:1]) == []
-
-
-def test_a_delayed_noop_is_named(tmp_path):
-    noop = CaseSpec("noop", 1e-7, noise=0.05, delay={2: 1e-3})
-    assert sentences(write(tmp_path, cases=[noop])) == ["rank 2 (host n1): no-op 1.00 ms longer"]
-    noop.delay = {2: 2e-8}
-    assert sentences(write(tmp_path, cases=[noop])) == []
-
-
-def test_two_ranks(tmp_path):
-    noop = CaseSpec("noop", 1e-7, delay={1: 5e-4})
-    text = sentences(write(tmp_path, cases=[noop], hosts=1))
-    assert text[0].startswith(
-        "rank 1 (host n0): no-op 500 µs longer; slower of two, and late with nothing"
-    )
-    text = sentences(write(tmp_path, cases=ROOFS + [gemm(roofs=[1, 2], slow={0: 1.1})], hosts=1))
-    assert (
-        re.fullmatch(
-            r"rank 0 \(host n0\): 1 of 3 cases slower, median \+(9|10)\.\d %; slower of two, and below the other "
-            r"in its share of its own roof",
-            text[0],
-        )
-        and len(text) == 1
-    )
-    everywhere = ROOFS[:1] + [
-        CaseSpec("fma", 1e-2, flops=2e9, dtype="f64", role="roof", slow={0: 1.1}),
-        gemm(roofs=[1], slow={0: 1.1}),
-    ]
-    assert "can't tell which one is at fault" in sentences(write(tmp_path, cases=everywhere, hosts=1))[0]
-    assert sentences(write(tmp_path, cases=ROOFS + [gemm()], hosts=1)) == []
-
-
-def test_one_rank_is_never_slow(tmp_path):
-    run = write(tmp_path, hosts=1, ranks_per_host=1)
-    assert sentences(run) == [] and look(run).level == "bad"  # the failed case
-
-
-def test_failed_and_unjudgeable_cases_name_nobody(tmp_path):
-    run = write(tmp_path, cases=[gemm(status="failed", slow={1: 2.0})])
-    assert find(run, read_cases(run)).empty
-    assert sentences(write(tmp_path, cases=[gemm(slow={1: 2.0})], blocks=2)) == []
-
-
 def test_unconverged_ranks_and_the_jobs_target(tmp_path):
     view = look(write(tmp_path, cases=[gemm(noise=0.3)]))
     assert view.cases["unconverged"][0] > 0 and any(
@@ -241,28 +144,6 @@ def test_recorded_warnings_and_bindings(tmp_path):
     assert "oversubscribed: 8 ranks on 2 cores" in warnings
     assert any("8 ranks of launch 0 with more threads than processors" in text for text in warnings)
     assert cpu_set("0-3,8") == {0, 1, 2, 3, 8} and cpu_set("") == set() and cpu_set("all") == set()
-
-
-def test_in_an_oversubscribed_run_nobody_is_named_for_a_rate(tmp_path):
-    path = tmp_path / "run.h5"
-    write_run(
-        str(path),
-        RunSpec(
-            hosts=1,
-            ranks_per_host=4,
-            cases=[CaseSpec("noop", 1e-7, delay={2: 1e-3}), gemm(slow={1: 1.5})],
-        ),
-    )
-    assert len(sentences(load(path))) == 2
-    with h5py.File(path, "r+") as file:
-        rows = file["system/ranks"][()]
-        rows["cpus"] = b"0-3"
-        file["system/ranks"][...] = rows
-    with load(path) as run:
-        assert sentences(run) == ["rank 2 (host n0): no-op 1.00 ms longer"]
-        view = look(run)
-    assert any("more threads than processors on 1 host (n0)" in text for text in view.warnings)
-    assert any(tile.title == "GEMM per rank, f64" for tile in view.tiles)
 
 
 def test_cut_json_is_no_error(tmp_path):
