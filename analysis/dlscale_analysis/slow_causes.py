@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Dict, List, Tuple
 
 import numpy as np
 
 from .load import Run
+from .slow_bounds import LEAST_EFFECT
 from .slow_judge import Finding, Judged
-from .slow_measures import COMPUTE, KINDS, MEMORY, Measure
+from .slow_measures import COMPUTE, KINDS, LINK, MEMORY, Measure
 from .units import percent, quantity
 
 THROTTLED = "throttling"
 STEADY, INTERMITTENT = "steady", "intermittent"
 EXPLAINS = 0.5  # share of the lost time that a probe must account for
+ALONE = 0.01  # level of the one test for computing where something else was named
 MEMORY_AHEAD = 1.5  # memory is the cause where it lost this many times what computing lost
 
 
@@ -31,8 +34,8 @@ class Cause:
 
 
 def cause_of(run: Run, judged: Judged, found: List[Finding]) -> Cause:
-    """The cause behind all findings of one unit. Computing explains memory, both explain links, and all of them late
-    arrival: a processor that is taken away delays everything."""
+    """The cause behind all findings of one unit. A processor that is taken away slows memory and links, too, and delays
+    everything: computing comes first wherever it is slow at that."""
     by_kind: Dict[str, List[Finding]] = {}
     for entry in found:
         by_kind.setdefault(judged.measures[entry.measure].kind, []).append(entry)
@@ -46,10 +49,24 @@ def cause_of(run: Run, judged: Judged, found: List[Finding]) -> Cause:
         with_case = [entry for entry in by_kind[kind] if judged.measures[entry.measure].case >= 0]
         if with_case:
             _ask_probes(run, judged, max(with_case, key=lambda entry: entry.excess), result)
+    if kind in (MEMORY, LINK) and COMPUTE not in by_kind and _computes_slowly(judged, clearest):
+        result.cause = COMPUTE
+        result.details.append(f"named for {kind}, but slow in the cases of its own as well")
     others = [name for name in KINDS if name in by_kind and name != kind]
     if others:
         result.details.append(f"slow in {', '.join(others)} as well")
     return result
+
+
+def _computes_slowly(judged: Judged, clearest: Finding) -> bool:
+    """Does a unit named for memory or a link lose at least half as much in computing, or enough for one test of it?"""
+    value = judged.value(clearest.level, clearest.unit, COMPUTE)
+    named = judged.measures[clearest.measure]
+    if math.isnan(value) or named.scale != "log":
+        return False
+    key = judged.layout.groups[clearest.level].keys[clearest.unit]
+    enough = value >= math.log1p(LEAST_EFFECT) and value >= 0.5 * math.log1p(clearest.excess)
+    return enough or bool(judged.check(clearest.level, key, COMPUTE, ALONE, combined=True))
 
 
 def _lost(judged: Judged, found: List[Finding]) -> float:

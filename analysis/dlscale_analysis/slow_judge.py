@@ -14,16 +14,23 @@ import numpy as np
 
 from .casestats import CaseStats
 from .load import Run
-from .slow_bounds import FEWEST, group_series, least_effect, two_of_three, unit_bound
+from .slow_bounds import (
+    FEWEST,
+    PRIOR_SIGMA,
+    group_series,
+    least_effect,
+    noise_of,
+    two_of_three,
+    unit_bound,
+)
 from .slow_math import others_median, padded_members
 from .slow_measures import COMPUTE, LATE, MEMORY, THIRDS, Measure, measures
 from .slow_units import FEWEST_NODES, LEVELS, Layout, layout
-from .stats import column_quantiles
 
 FAMILY = 0.01  # chance that a run of healthy units names anybody
 GROUPS = 2 * THIRDS
 MANY = 512
-COMBINED = -1  # "case" that is the median over all cases of a kind
+COMBINED = -1  # "case" that is several together
 
 
 @dataclass
@@ -63,16 +70,29 @@ class Judged:
         owner[group.member[inside]] = place.host[inside]
         return owner
 
-    def check(self, level: str, key: str, kind: str, alpha: float) -> Optional[bool]:
-        """Is the unit with this key slow here, too, in some measure of the kind, at `alpha` for one test? None where it
-        was not compared."""
+    def value(self, level: str, unit: int, kind: str) -> float:
+        """The unit's statistic in a kind, in logarithms: of the cases together where they are, else their median."""
+        found = {}
+        for index, measure in enumerate(self.measures):
+            if measure.kind == kind and measure.quantity == "median" and measure.scale == "log":
+                statistic = float(two_of_three(self.series[index, level])[unit])
+                if math.isfinite(statistic):
+                    found[measure.case] = statistic
+        single = [value for case, value in found.items() if case != COMBINED]
+        return found.get(COMBINED, float(np.median(single)) if single else math.nan)
+
+    def check(
+        self, level: str, key: str, kind: str, alpha: float, combined: bool = False
+    ) -> Optional[bool]:
+        """Is the unit with this key slow here, too, in some measure of the kind (with `combined`: in the cases together),
+        at `alpha` for one test? None where it was not compared."""
         keys = self.layout.groups[level].keys if level in self.layout.groups else []
         if key not in keys:
             return None
         unit, owner, answer = keys.index(key), self.owners(level), None
         for index, measure in enumerate(self.measures):
             series = self.series.get((index, level))
-            if measure.kind != kind or series is None:
+            if measure.kind != kind or series is None or (combined and measure.case != COMBINED):
                 continue
             statistic = two_of_three(series)
             if np.isfinite(statistic[unit]):
@@ -137,25 +157,28 @@ def _deviations(measure: Measure, place: Layout) -> np.ndarray:
 
 
 def _combine(result: Judged, ranks: List[np.ndarray]) -> None:
-    """Adds the median over all cases in which ranks work by themselves, where there are three or more: what the cases have
-    in common, with less noise."""
+    """Adds the mean over all cases in which ranks work by themselves, where there are two or more: what the cases have in
+    common, with less noise. A case weighs 1 / (assumed lasting spread² + its noise²)."""
     for quantity in ("median", "mean"):
         own = [
             index
             for index, measure in enumerate(result.measures)
             if measure.kind in (COMPUTE, MEMORY) and measure.quantity == quantity
         ]
-        if len(own) < 3:
+        whole = [index for index in own if len(ranks[index]) == GROUPS]
+        own = whole if 2 * len(whole) >= len(own) else own
+        if len(own) < 2:
             continue
         groups = min(len(ranks[index]) for index in own)
         stack = np.stack([group_series(ranks[index], groups) for index in own])
-        known = np.isfinite(stack).sum(axis=0) * 2 > len(own)
-        middle = np.where(known, column_quantiles(stack, (0.5,))[0], np.nan)
-        ranks.append(middle)
-        label = f"all {len(own)} cases of its own"
-        result.measures.append(
-            Measure(COMPUTE, COMBINED, label, quantity, "log", result.layout.ranks, middle)
-        )
+        variance = [PRIOR_SIGMA**2 + noise_of(series, True).variance for series in stack]
+        weight = np.where(np.isfinite(stack), 1 / np.array(variance)[:, None, None], 0.0)
+        enough = 2 * np.isfinite(stack).sum(axis=0) > len(own)
+        total = np.where(enough, weight.sum(axis=0), np.nan)
+        mean = (weight * np.nan_to_num(stack)).sum(axis=0) / total
+        ranks.append(mean)
+        label = f"{len(own)} cases of its own together"
+        result.measures.append(Measure(COMPUTE, COMBINED, label, quantity, "log", result.layout.ranks, mean))
 
 
 def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) -> np.ndarray:
