@@ -27,6 +27,7 @@ CONTRADICTS = 0.25  # level of the F test by which the spread of the units overr
 LEAST_S, SPREADS = 1e-6, 10.0  # of the no-op, whose excess is absolute: seconds, and multiples of the spread
 FEW_SIGMA = 0.02  # the spread assumed where there are too few to see it
 MEDIAN_OF_THREE = 0.449  # its variance over that of one, of normal values (David & Nagaraja, table 3.2)
+CHI2_MEDIAN = 0.693  # median over mean of χ² with two degrees of freedom
 POOL = 3000  # values by which the noise of more thirds is represented
 
 
@@ -58,24 +59,29 @@ def two_of_three(series: np.ndarray) -> np.ndarray:
 
 
 def noise_of(series: np.ndarray, robust: bool) -> Noise:
-    """Noise of a third from the groups' differences to their unit's mean; with six groups neighbours' correlation is
-    taken from the run (AR(1), corrected for the mean's own), and raises the variance of a third."""
+    """Noise of a third around its unit. With `robust`, for many units, from the thirds themselves, so that the blocks' own
+    correlation is in it. Of few units that would be too few values: from their groups of blocks, with the correlation
+    of neighbours as the run shows it (AR(1), never below 0)."""
     series = series[:, np.isfinite(series).all(axis=0)]
     groups, units = series.shape
     if not units:
         return Noise(np.zeros(0), 0.0, 1.0)
     thirds = thirds_of(series)
-    pool = ((thirds - thirds.mean(axis=0)) * math.sqrt(THIRDS / (THIRDS - 1.0))).ravel()
+    away = thirds - thirds.mean(axis=0)
+    # From the mean of three a lone burst is two thirds of itself; from their median it is whole.
+    scaled = away * math.sqrt(THIRDS / (THIRDS - 1.0))
+    pool = np.maximum(scaled, thirds - np.sort(thirds, axis=0)[1]).ravel()
+    if robust:
+        own = (away**2).sum(axis=0) / (THIRDS - 1)
+        return Noise(pool, float(np.median(own)) / CHI2_MEDIAN, units * (THIRDS - 1.0))
     rest = series - series.mean(axis=0)
-    own = (rest**2).sum(axis=0) / (groups - 1)
-    # χ² of 5 and of 2 degrees of freedom have their medians at 0.870 and 0.693 of their means.
-    level = float(np.median(own)) / (0.870 if groups > THIRDS else 0.693) if robust else float(own.mean())
-    rho, per_third = 0.0, groups // THIRDS
-    if per_third > 1 and own.sum() > 0:
-        lag = float((rest[1:] * rest[:-1]).sum() / (rest**2).sum())
-        rho = min(0.8, max(0.0, lag + 1.0 / groups))
+    total, per_third = float((rest**2).sum()), groups // THIRDS
+    rho = 0.0
+    if per_third > 1 and total > 0:
+        rho = min(0.8, max(0.0, float((rest[1:] * rest[:-1]).sum()) / total + 1.0 / groups))
+    variance = total / (units * (groups - 1)) * (1 + rho if per_third > 1 else 1) / per_third
     free = max(2.0, units * (groups - 1) * (1 - rho**2) / (1 + rho**2))
-    return Noise(pool, level * (1 + rho) / per_third if per_third > 1 else level, free)
+    return Noise(pool, variance, free)
 
 
 def lasting_scale(others: np.ndarray, noise: Noise, few: bool) -> Tuple[float, float]:

@@ -17,16 +17,14 @@ import numpy as np
 import pandas as pd
 
 from .load import Run
-from .slow_bounds import LEAST_EFFECT, two_of_three, group_series
+from .slow_bounds import CONTRADICTS, LEAST_EFFECT, PRIOR_NU, group_series, two_of_three
 from .slow_judge import COMBINED, FAMILY, Judged, lower_medians
-from .slow_math import t_quantile
-from .slow_measures import LINK, LATE, THIRDS, Measure
+from .slow_math import f_quantile, robust_scale, t_quantile
+from .slow_measures import LATE, LINK, THIRDS, Measure
 from .slow_units import FEWEST_NODES
-from .stats import MAD_TO_SIGMA
 
 EARLIER = 3  # launches before a step that it needs
-WEEKLY_SIGMA = 0.005  # a node differs from itself by as much between launches, at least
-MAD_EFFICIENCY = 0.37
+WEEKLY_SIGMA = 0.005  # by which a node differs from itself between launches: the prior
 
 
 @dataclass
@@ -100,8 +98,7 @@ def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests
         rest = rest - _column_medians(rest.T).T
         rest = rest - _column_medians(rest)
     jumps = np.concatenate([np.diff(column[np.isfinite(column)]) for column in rest.T])
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(jumps))) / math.sqrt(2)
-    sigma, nu = max(sigma, WEEKLY_SIGMA), max(2.0, MAD_EFFICIENCY * len(jumps))
+    sigma, nu = _scale(jumps)
     found = []
     for column, key in enumerate(keys):
         there = np.flatnonzero(np.isfinite(rest[:, column]))
@@ -115,14 +112,28 @@ def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests
             variance = sum((math.pi / 2 if n > 2 else 1.0) / n for n in (k, len(series) - k))
             bound = max(math.log1p(LEAST_EFFECT), sigma * math.sqrt(variance) * t_quantile(alpha, nu))
             today = float(series[-1] - np.median(series[:k]))
-            if min(step, today) > bound and (best is None or step - bound > best[0]):
-                best = (step - bound, step, bound, k)
+            misfit = sum(float(np.abs(part - np.median(part)).sum()) for part in (series[:k], series[k:]))
+            if min(step, today) > bound and (best is None or misfit < best[0]):
+                best = (misfit, step, bound, k)
         if best:
             _, step, bound, k = best
             found.append(
                 Step(name[0], key, name[1], label, math.expm1(step), math.expm1(bound), int(there[k]), len(series) - k)
             )
     return found
+
+
+def _scale(jumps: np.ndarray) -> Tuple[float, float]:
+    """Standard deviation of a launch around its unit's level, and its degrees of freedom, from differences of neighbouring
+    launches (which share values, hence two thirds of them: von Neumann's estimator), moderated as in slow_bounds.py.
+    """
+    s, nu = robust_scale(jumps / math.sqrt(2), WEEKLY_SIGMA)
+    nu *= 2.0 / 3.0
+    if not nu > 0:
+        return WEEKLY_SIGMA, PRIOR_NU
+    if s * s / WEEKLY_SIGMA**2 > f_quantile(CONTRADICTS, nu, PRIOR_NU):
+        return s, nu
+    return math.sqrt((PRIOR_NU * WEEKLY_SIGMA**2 + nu * s * s) / (PRIOR_NU + nu)), PRIOR_NU + nu
 
 
 def _column_medians(table: np.ndarray) -> np.ndarray:
