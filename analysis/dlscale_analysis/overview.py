@@ -15,7 +15,8 @@ from .load import Run
 from .nets import Nets, look_at_nets
 from .places import crowded_ranks, unbound_hosts, writer_alive
 from .scaling import Scaling, look_at_scaling
-from .slow import Verdict, find_slow
+from .slow import find_slow
+from .slow_verdict import Verdict
 from .summary import summarise, target_interval
 from .tiles import Tile, headline_tiles
 from .units import percent, plural

@@ -21,11 +21,12 @@ from .slow_measures import COMPUTE, LATE
 from .slow_pairs import Slower, slower_of_two
 from .slow_remarks import remarks_of, text_of_slower
 from .slow_units import LEVELS
+from .slow_verdict import Named, Verdict
 
 AGREES = 0.01  # level of the one test by which another launch confirms a unit already named
 
 
-@dataclass
+@dataclass(eq=False)
 class Record:
     """A launch of a file."""
 
@@ -33,56 +34,11 @@ class Record:
     path: str
     started: str
     judged: Judged
-    causes: Dict[Tuple[str, str], Cause] = field(default_factory=dict)  # (level, key) of what is named here
+    causes: Dict[Tuple[str, str], Cause] = field(
+        default_factory=dict
+    )  # (level, key) of what is named here
     counts: Dict[Tuple[str, str], int] = field(default_factory=dict)
     pairs: List[Slower] = field(default_factory=list)
-
-
-@dataclass
-class Named:
-    """A unit to look at. `excess` and `bound` are relative to its equals' time, or seconds where `unit` is "s"."""
-
-    level: str  # switch | node | device | rank
-    name: str
-    host: str
-    rank: int  # −1 above the rank
-    cause: str  # compute | memory | link | late arrival | throttling
-    pattern: str  # steady | intermittent
-    excess: float
-    bound: float
-    unit: str
-    cases: List[str]
-    launches: List[str]  # "FILE, launch N" in which it is slow
-    since: str  # start of the first of those without a break up to the last
-    since_run: str
-    exclude: bool
-    details: List[str]
-    path: str
-    launch: int
-    ranks: List[int] = field(default_factory=list)  # its ranks in that launch
-    case_ids: List[int] = field(default_factory=list)
-    by: str = "equals"  # equals | its own roof | a no-op | its history
-
-
-@dataclass
-class Verdict:
-    """What all files together say."""
-
-    named: List[Named]
-    remarks: List[str]  # what could not be judged, and why
-    tested: Dict[str, int]  # units × measures of each level
-    launches: int
-    nodes: int
-    ranks: int
-
-    @property
-    def exclude(self) -> str:
-        """Slurm host list of the nodes proposed for `--exclude=`."""
-        return host_list({entry.host for entry in self.named if entry.exclude})
-
-    def ranks_in(self, case: int) -> List[int]:
-        """Ranks named, alone or with their node, for this case: what figures mark."""
-        return sorted({rank for e in self.named if case in e.case_ids for rank in e.ranks})
 
 
 def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Verdict:
@@ -92,7 +48,9 @@ def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Ver
         key=lambda record: (record.started, record.number, record.judged.launch),
     )
     named = _over_launches(records)
-    found = steps(runs, [(record.number, record.judged) for record in records]) if len(records) > 3 else []
+    found = (
+        steps(runs, [(record.number, record.judged) for record in records]) if len(records) > 3 else []
+    )
     _add_history(named, found, records)
     order = {level: index for index, level in enumerate(LEVELS)}
     named.sort(key=lambda entry: (order[entry.level], -entry.excess / max(entry.bound, 1e-12)))
@@ -141,8 +99,7 @@ def _over_launches(records: List[Record]) -> List[Named]:
     named = [
         entry
         for entry in named
-        if entry.level in ("node", "switch")
-        or not any(_covers(node, entry) for node in nodes)
+        if entry.level in ("node", "switch") or not any(_covers(node, entry) for node in nodes)
     ]
     for record in records[-1:]:
         named += _named_of_two(record)
@@ -248,13 +205,14 @@ def _add_history(named: List[Named], found: List[Step], records: List[Record]) -
                 f"against its own history {100 * best.excess:+.1f} % since {first.started} ({best.label})"
             )
             continue
-        last = [r for r in records if level in r.judged.layout.groups and key in r.judged.layout.groups[level].keys][-1]
+        having = [record for record in records if record.judged.has(level, key)]
+        last = having[-1]
         group = last.judged.layout.groups[level]
         columns = np.flatnonzero(group.member == group.keys.index(key))
         host = last.judged.layout.hosts[last.judged.layout.host[columns[0]]]
         if level == "rank" and any(entry.host == host and entry.level == "node" for entry in named):
             continue
-        after = [r for r in records[own[0].first :] if level in r.judged.layout.groups and key in r.judged.layout.groups[level].keys]
+        after = [record for record in having if records.index(record) >= best.first]
         named.append(
             Named(
                 level=level,
@@ -291,27 +249,3 @@ def _known(named: List[Named], level: str, key: str, records: List[Record]) -> O
             if groups[level].names[groups[level].keys.index(key)] == entry.name:
                 return entry
     return None
-
-
-def host_list(hosts: set) -> str:
-    """Slurm's short form: {"n1", "n2", "n3", "m"} → "m,n[1-3]"."""
-    families: Dict[Tuple[str, int], List[int]] = {}
-    plain: List[str] = []
-    for host in sorted(hosts):
-        head = host.rstrip("0123456789")
-        tail = host[len(head) :]
-        if not tail:
-            plain.append(host)
-        else:  # numbers of one width belong together; without leading zeros width does not matter
-            families.setdefault((head, len(tail) if tail[0] == "0" else 0), []).append(int(tail))
-    for (head, width), numbers in sorted(families.items()):
-        spans: List[List[int]] = []
-        for number in sorted(numbers):
-            if spans and number == spans[-1][1] + 1:
-                spans[-1][1] = number
-            else:
-                spans.append([number, number])
-        texts = [f"{a:0{width}d}" + (f"-{b:0{width}d}" if b > a else "") for a, b in spans]
-        one = len(texts) == 1 and spans[0][0] == spans[0][1]
-        plain.append(head + (texts[0] if one else f"[{','.join(texts)}]"))
-    return ",".join(sorted(plain))

@@ -22,9 +22,15 @@ from .stats import column_quantiles
 FEWEST = 8  # units from which their own spread is a scale
 LEAST_EFFECT = 0.03  # smaller differences are not worth a name
 LEAST_OF_FEW = 0.10  # likewise where the spread of equals is assumed, not seen
-PRIOR_SIGMA, PRIOR_NU = 0.013, 8.0  # lasting spread between equal devices, and how many values that belief is worth
+PRIOR_SIGMA, PRIOR_NU = (
+    0.013,
+    8.0,
+)  # lasting spread between equal devices, and how many values that belief is worth
 CONTRADICTS = 0.25  # level of the F test by which the spread of the units overrules the prior
-LEAST_S, SPREADS = 1e-6, 10.0  # of the no-op, whose excess is absolute: seconds, and multiples of the spread
+LEAST_S, SPREADS = (
+    1e-6,
+    10.0,
+)  # of the no-op, whose excess is absolute: seconds, and multiples of the spread
 FEW_SIGMA = 0.02  # the spread assumed where there are too few to see it
 MEDIAN_OF_THREE = 0.449  # its variance over that of one, of normal values (David & Nagaraja, table 3.2)
 CHI2_MEDIAN = 0.693  # median over mean of χ² with two degrees of freedom
@@ -55,7 +61,9 @@ def thirds_of(series: np.ndarray) -> np.ndarray:
 
 def two_of_three(series: np.ndarray) -> np.ndarray:
     """The statistic: the median of the three thirds [n]."""
-    return np.sort(thirds_of(series), axis=0)[1] + 0.0 * series.sum(axis=0)  # NaN where a group is missing
+    return np.sort(thirds_of(series), axis=0)[1] + 0.0 * series.sum(
+        axis=0
+    )  # NaN where a group is missing
 
 
 def noise_of(series: np.ndarray, robust: bool) -> Noise:
@@ -124,7 +132,11 @@ def _permuted(pool: np.ndarray, sigma: float, alpha: float) -> float:
     tail = 3 * above**2 - 2 * above**3  # P(median of three ≥ x_j), and 0
     weight = tail[:-1] - tail[1:]
     if x.size > POOL:  # the upper end as it is, the rest in steps, each at its upper end
-        edges = np.unique(np.r_[np.linspace(0, x.size - POOL // 2, POOL // 2).astype(int), x.size - np.arange(POOL // 2)])
+        edges = np.unique(
+            np.r_[
+                np.linspace(0, x.size - POOL // 2, POOL // 2).astype(int), x.size - np.arange(POOL // 2)
+            ]
+        )
         weight = np.add.reduceat(weight, edges[:-1])
         x = x[edges[1:] - 1]
     low, high = float(x[0]) - sigma, float(x[-1]) + sigma * NORMAL.inv_cdf(1 - min(alpha, 0.4))

@@ -160,12 +160,3 @@ def _threads(run: Run, judged: Judged, columns: np.ndarray, mine: np.ndarray) ->
     rows = run.ranks[run.ranks["launch"] == judged.launch]
     hosts = {judged.layout.hosts[code] for code in judged.layout.host[columns[mine]]}
     return float(max(1, rows.loc[rows["host"].isin(hosts), "threads"].groupby(rows["host"]).sum().max()))
-
-
-def excess_text(judged: Judged, entry: Finding) -> str:
-    """ "+12.0 %" or, of the no-op, "1.00 ms"."""
-    if judged.measures[entry.measure].scale == "s":
-        return quantity(entry.excess, "s")
-    return f"{100 * entry.excess:+.1f} %"
-
-

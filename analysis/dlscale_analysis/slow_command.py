@@ -18,8 +18,9 @@ from typing import Any, Dict, List, Optional
 
 from .casestats import read_cases
 from .load import RunFileError, load
-from .slow import Verdict, find_slow
+from .slow import find_slow
 from .slow_remarks import METHOD, lines
+from .slow_verdict import Verdict
 from .units import plural
 
 NAMED, BAD_INPUT = 3, 2
@@ -61,7 +62,10 @@ def look(paths: List[str]) -> Verdict:
 
 def as_json(verdict: Verdict) -> Dict[str, Any]:
     """The object that `--json` prints."""
-    named = [{name: _plain(value) for name, value in asdict(entry).items() if name in JSON_FIELDS} for entry in verdict.named]
+    named = [
+        {name: _plain(value) for name, value in asdict(entry).items() if name in JSON_FIELDS}
+        for entry in verdict.named
+    ]
     return {
         "named": named,
         "exclude": verdict.exclude,
@@ -116,7 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs="+", metavar="RUN.h5", help="files of runs, in any order")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)")
+    parser.add_argument(
+        "--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
+    )
     return parser
 
 

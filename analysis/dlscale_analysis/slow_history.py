@@ -71,7 +71,15 @@ def _signature(run: Run, measure: Measure, judged: Judged) -> tuple:
     ranks = int(case["ranks"]) if measure.kind == LINK or case["placement"] else -1
     where = measure.label.rsplit(" ", 2)[-2:] if measure.kind == LINK else []
     params = json.dumps(case["params"], sort_keys=True)
-    return (measure.kind, measure.quantity, *(str(case[n]) for n in names), int(case["threads"]), ranks, *where, params)
+    return (
+        measure.kind,
+        measure.quantity,
+        *(str(case[n]) for n in names),
+        int(case["threads"]),
+        ranks,
+        *where,
+        params,
+    )
 
 
 def _values(measure: Measure, judged: Judged, level: str) -> Dict[str, float]:
@@ -112,13 +120,24 @@ def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests
             variance = sum((math.pi / 2 if n > 2 else 1.0) / n for n in (k, len(series) - k))
             bound = max(math.log1p(LEAST_EFFECT), sigma * math.sqrt(variance) * t_quantile(alpha, nu))
             today = float(series[-1] - np.median(series[:k]))
-            misfit = sum(float(np.abs(part - np.median(part)).sum()) for part in (series[:k], series[k:]))
+            misfit = sum(
+                float(np.abs(part - np.median(part)).sum()) for part in (series[:k], series[k:])
+            )
             if min(step, today) > bound and (best is None or misfit < best[0]):
                 best = (misfit, step, bound, k)
         if best:
             _, step, bound, k = best
             found.append(
-                Step(name[0], key, name[1], label, math.expm1(step), math.expm1(bound), int(there[k]), len(series) - k)
+                Step(
+                    name[0],
+                    key,
+                    name[1],
+                    label,
+                    math.expm1(step),
+                    math.expm1(bound),
+                    int(there[k]),
+                    len(series) - k,
+                )
             )
     return found
 

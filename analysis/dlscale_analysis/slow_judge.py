@@ -15,7 +15,6 @@ import numpy as np
 from .casestats import CaseStats
 from .load import Run
 from .slow_bounds import (
-    FEWEST,
     PRIOR_SIGMA,
     group_series,
     least_effect,
@@ -44,7 +43,7 @@ class Finding:
     bound: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Judged:
     """A launch and what was found. `series` [group of blocks, unit] are deviations from the equals."""
 
@@ -70,6 +69,10 @@ class Judged:
         owner[group.member[inside]] = place.host[inside]
         return owner
 
+    def has(self, level: str, key: str) -> bool:
+        """Is the unit with this key part of the launch?"""
+        return level in self.layout.groups and key in self.layout.groups[level].keys
+
     def value(self, level: str, unit: int, kind: str) -> float:
         """The unit's statistic in a kind, in logarithms: of the cases together where they are, else their median."""
         found = {}
@@ -86,10 +89,10 @@ class Judged:
     ) -> Optional[bool]:
         """Is the unit with this key slow here, too, in some measure of the kind (with `combined`: in the cases together),
         at `alpha` for one test? None where it was not compared."""
-        keys = self.layout.groups[level].keys if level in self.layout.groups else []
-        if key not in keys:
+        if not self.has(level, key):
             return None
-        unit, owner, answer = keys.index(key), self.owners(level), None
+        unit, answer = self.layout.groups[level].keys.index(key), None
+        owner = self.owners(level)
         for index, measure in enumerate(self.measures):
             series = self.series.get((index, level))
             if measure.kind != kind or series is None or (combined and measure.case != COMBINED):
@@ -127,7 +130,9 @@ def judge_measures(place: Layout, found: List[Measure]) -> Judged:
         for level in levels:
             result.series[index, level] = _of_units(series, place, level, result.owners(level))
     for level in levels:
-        counts = [int(np.isfinite(two_of_three(result.series[i, level])).sum()) for i in range(len(ranks))]
+        counts = [
+            int(np.isfinite(two_of_three(result.series[i, level])).sum()) for i in range(len(ranks))
+        ]
         result.tested[level], result.units[level] = sum(counts), max(counts)
     alpha = FAMILY / max(1, sum(result.tested.values()))
     for position, level in enumerate(levels):
@@ -178,7 +183,9 @@ def _combine(result: Judged, ranks: List[np.ndarray]) -> None:
         mean = (weight * np.nan_to_num(stack)).sum(axis=0) / total
         ranks.append(mean)
         label = f"{len(own)} cases of its own together"
-        result.measures.append(Measure(COMPUTE, COMBINED, label, quantity, "log", result.layout.ranks, mean))
+        result.measures.append(
+            Measure(COMPUTE, COMBINED, label, quantity, "log", result.layout.ranks, mean)
+        )
 
 
 def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) -> np.ndarray:
@@ -220,7 +227,9 @@ def _test(result: Judged, level: str, alpha: float) -> List[Finding]:
         least = least_effect(int(np.isfinite(statistic).sum()), measure.scale)
         suspects = np.flatnonzero(np.nan_to_num(statistic, nan=-1.0) > least)
         shared = math.nan
-        if len(statistic) > MANY and suspects.size:  # among so many one node's part in the scale is nothing
+        if (
+            len(statistic) > MANY and suspects.size
+        ):  # among so many one node's part in the scale is nothing
             shared = unit_bound(series, np.isfinite(statistic), statistic, alpha, measure.scale)
         for unit in suspects:
             bound = shared
@@ -251,8 +260,3 @@ def _explain(result: Judged, ranks: List[np.ndarray], found: List[Finding], leve
             own = result.series[index, level][:, unit]
             if measure.kind in kinds or measure.kind == LATE:
                 ranks[index][:, group.member == unit] -= np.where(np.isfinite(own), own, 0.0)[:, None]
-
-
-def few_nodes(result: Judged) -> bool:
-    """Are there too few nodes for their own spread to be a scale?"""
-    return result.units.get("node", 0) < FEWEST

@@ -19,7 +19,10 @@ NORMAL = NormalDist()
 REJECT = 5.0  # scaled MADs from the median, beyond which a value says nothing about the scale
 _GRID = np.linspace(-12.0, 38.0, 10_001)
 _LOG_TAIL = np.array(
-    [math.log(0.5 * math.erfc(x / math.sqrt(2))) if x < 37 else -0.5 * x * x - math.log(x) - 0.919 for x in _GRID]
+    [
+        math.log(0.5 * math.erfc(x / math.sqrt(2))) if x < 37 else -0.5 * x * x - math.log(x) - 0.919
+        for x in _GRID
+    ]
 )
 
 

@@ -24,7 +24,12 @@ from .units import case_labels
 COMPUTE, MEMORY, LINK, LATE = "compute", "memory", "link", "late arrival"
 KINDS = (COMPUTE, MEMORY, LINK, LATE)  # in the order in which one explains the next
 THIRDS = 3  # groups of blocks, of which two must agree
-OWN_PARTS = ("copy", "forward", "backward", "update")  # of a training step, without waiting for data or for others
+OWN_PARTS = (
+    "copy",
+    "forward",
+    "backward",
+    "update",
+)  # of a training step, without waiting for data or for others
 LEAST_SKEW_CASE_S = 1e-3  # starts of shorter cases differ by the barrier in front of them
 
 
@@ -113,9 +118,7 @@ def _pairs(run: Run, case: pd.Series, own: CaseStats, label: str) -> Iterator[Me
             chosen = met & (inside == same)
             found[same][index] = _lower_medians(np.where(chosen, medians, np.nan), there, chosen)
     for same, where in ((False, "between nodes"), (True, "inside a node")):
-        yield Measure(
-            LINK, own.id, f"{label} {where}", "median", "log", own.ranks, _log(found[same])
-        )
+        yield Measure(LINK, own.id, f"{label} {where}", "median", "log", own.ranks, _log(found[same]))
 
 
 def _lower_medians(values: np.ndarray, partner: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -92,7 +92,9 @@ def _fault(
     if own is None or not bounds or own.distributed:
         return ""
     shares = np.fmax.reduce(list(bounds.values())) / own.rank_s
-    launch = np.sort(run.ranks.loc[run.ranks["launch"] == run.case(measure.case)["launch"], "rank"].unique())
+    launch = np.sort(
+        run.ranks.loc[run.ranks["launch"] == run.case(measure.case)["launch"], "rank"].unique()
+    )
     mine = member[np.searchsorted(launch, own.ranks)] == unit
     ours, theirs = shares[mine & np.isfinite(shares)], shares[~mine & np.isfinite(shares)]
     if not ours.size or not theirs.size:

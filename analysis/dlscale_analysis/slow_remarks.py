@@ -15,7 +15,8 @@ from .slow_units import FEWEST_NODES
 from .units import percent, plural, quantity
 
 if TYPE_CHECKING:
-    from .slow import Named, Record, Verdict
+    from .slow import Record
+    from .slow_verdict import Named, Verdict
 
 SLOW_AT = {
     "compute": "slow compute",
@@ -42,7 +43,9 @@ def sentence(entry: "Named") -> str:
     """ "node n3: slow compute, +66.7 % (bound 21.0 %) in gemm 256³ f64 and 3 more"."""
     cases = entry.cases[0] + (f" and {len(entry.cases) - 1} more" if len(entry.cases) > 1 else "")
     name = entry.name if entry.level in ("rank", "device") else f"{entry.level} {entry.name}"
-    host = f" (host {entry.host})" if entry.level in ("rank", "device") and entry.host not in name else ""
+    host = (
+        f" (host {entry.host})" if entry.level in ("rank", "device") and entry.host not in name else ""
+    )
     burst = ", in bursts" if entry.pattern == "intermittent" else ""
     return (
         f"{name}{host}: {SLOW_AT[entry.cause]}{burst}, {amount(entry.excess, entry.unit)} "
@@ -54,7 +57,9 @@ def since(entry: "Named", launches: int) -> str:
     """Since when, in how many launches, and what to do."""
     text = f"since {entry.since or 'an unknown time'}"
     text += f" ({entry.since_run})" if entry.since_run != entry.path else ""
-    text += f"; slow in {len(entry.launches)} of {plural(launches, 'launch').replace('launchs', 'launches')}"
+    text += (
+        f"; slow in {len(entry.launches)} of {plural(launches, 'launch').replace('launchs', 'launches')}"
+    )
     if not entry.exclude and entry.level != "switch":
         text += "; run again: a second launch must agree before it is excluded"
     return text
@@ -111,7 +116,9 @@ def _of_launch(run: Run, record: "Record", named: List["Named"]) -> List[str]:
                     f"{name} is slower than the other by {amount(entry.excess, '')} in {entry.measure.label}: of two "
                     "nobody can tell which one is at fault"
                 )
-        texts.append("two nodes: they were compared, but have no majority; history or a third node tells more")
+        texts.append(
+            "two nodes: they were compared, but have no majority; history or a third node tells more"
+        )
     elif judged.units.get("node", 0) < FEWEST:
         texts.append(
             f"{nodes} nodes, fewer than {FEWEST}: their own spread is no scale, so that {percent(FEW_SIGMA)} (standard "
@@ -119,7 +126,9 @@ def _of_launch(run: Run, record: "Record", named: List["Named"]) -> List[str]:
         )
     alone = _without_equals(record)
     if alone and nodes >= FEWEST_NODES:
-        texts.append(f"{plural(alone, 'rank')} of {len(place.ranks)} have no equals on two other nodes: not judged")
+        texts.append(
+            f"{plural(alone, 'rank')} of {len(place.ranks)} have no equals on two other nodes: not judged"
+        )
     return texts
 
 

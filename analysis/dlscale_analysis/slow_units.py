@@ -11,9 +11,18 @@ import pandas as pd
 
 from .load import Run
 
-LEVELS = ("switch", "node", "device", "rank")  # from the top: what a larger unit explains is no smaller one's fault
+LEVELS = (
+    "switch",
+    "node",
+    "device",
+    "rank",
+)  # from the top: what a larger unit explains is no smaller one's fault
 FEWEST_NODES = 3  # that a slot needs: of two nobody knows which is at fault
-HARDWARE = ("device", "threads", "cpu_model")  # columns of /system/ranks that make a class, where they are there
+HARDWARE = (
+    "device",
+    "threads",
+    "cpu_model",
+)  # columns of /system/ranks that make a class, where they are there
 
 
 @dataclass
@@ -23,13 +32,15 @@ class Grouping:
     level: str
     names: List[str]
     member: np.ndarray  # [rank] index of its unit; −1 = in none
-    keys: List[str] = field(default_factory=list)  # by which other launches and files know the unit; default: names
+    keys: List[str] = field(
+        default_factory=list
+    )  # by which other launches and files know the unit; default: names
 
     def __post_init__(self) -> None:
         self.keys = self.keys or self.names
 
 
-@dataclass
+@dataclass(eq=False)
 class Layout:
     """Where the ranks of one launch ran; arrays have one entry per rank, in the order of `ranks`."""
 
@@ -86,7 +97,9 @@ def _devices(rows: pd.DataFrame) -> pd.Series:
     names = ("device " + uuid).where(uuid != "", "")
     domain = rows["host"].astype(str) + " NUMA domain " + rows["numa"].astype(str)
     names = names.where((uuid != "") | (rows["numa"] < 0), domain)
-    mates, of_node = names.groupby(names).transform("size"), rows.groupby("host")["rank"].transform("size")
+    mates, of_node = names.groupby(names).transform("size"), rows.groupby("host")["rank"].transform(
+        "size"
+    )
     return names.where((mates > 1) & (mates < of_node), "")
 
 

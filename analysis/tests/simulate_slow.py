@@ -20,7 +20,10 @@ from run_spec import CaseSpec, RunSpec
 
 SIGMA = 0.01
 BLOCKS, PER_BLOCK, WARM = 6, 16, 4
-FAST, SLOW = (0.9, 0.006), (0.5, 0.004)  # AR(1): correlation, standard deviation; of samples and of blocks
+FAST, SLOW = (0.9, 0.006), (
+    0.5,
+    0.004,
+)  # AR(1): correlation, standard deviation; of samples and of blocks
 BURSTS, BURST, SHAPE = 0.01, 0.05, 2.5  # how many samples, least share, exponent of the tail
 PARAMS = {"m": 2048, "n": 2048, "k": 2048}
 
@@ -68,9 +71,7 @@ def write_simulated(
     with h5py.File(path, "w", libver="latest") as file:
         write_header(file, spec)
         for case_id, case in enumerate(spec.cases):
-            lasting = sigma * (
-                np.sqrt(0.8) * common + np.sqrt(0.2) * rng.standard_normal(spec.ranks)
-            )
+            lasting = sigma * (np.sqrt(0.8) * common + np.sqrt(0.2) * rng.standard_normal(spec.ranks))
             if case.workload == "noop":
                 lasting = np.zeros(spec.ranks)
             elif fault.kind == "edge":
@@ -89,15 +90,25 @@ def write_case(
     block = np.concatenate([np.full(WARM, -1), np.repeat(np.arange(BLOCKS), PER_BLOCK)])
     slow = autoregressive(BLOCKS, ranks, *SLOW, rng)
     noise = autoregressive(rows, ranks, *FAST, rng)
-    noise += slow[np.maximum(block, 0)] + (0.01 * rng.standard_normal(BLOCKS))[np.maximum(block, 0)][:, None]
+    noise += (
+        slow[np.maximum(block, 0)] + (0.01 * rng.standard_normal(BLOCKS))[np.maximum(block, 0)][:, None]
+    )
     burst = rng.random((rows, ranks), dtype=np.float32) < BURSTS
     noise[burst] += np.minimum(3.0, BURST * (1 + rng.pareto(SHAPE, int(burst.sum()))))
     lengths = np.rint(1e9 * case.seconds * np.exp(noise + lasting)).astype(np.int64)
-    start = 10**9 * (1 + case_id) + np.cumsum(lengths.max(axis=1) + 1000)[:, None] + np.zeros_like(lengths)
+    start = (
+        10**9 * (1 + case_id) + np.cumsum(lengths.max(axis=1) + 1000)[:, None] + np.zeros_like(lengths)
+    )
     phase = np.where(block < 0, 0, 1).astype(np.uint8)[:, None] + np.zeros((rows, ranks), dtype=np.uint8)
     create_samples(file, case_id, ranks)
     append_samples(
-        file, case_id, start, start + lengths, phase, block.astype(np.int32), np.ones(rows, dtype=np.int32)
+        file,
+        case_id,
+        start,
+        start + lengths,
+        phase,
+        block.astype(np.int32),
+        np.ones(rows, dtype=np.int32),
     )
 
 

@@ -50,7 +50,9 @@ def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> Tuple[float, f
     return lower, upper
 
 
-def one_run(folder: Path, ranks: int, kind: str, size: float, seed: int, sigma: float) -> Tuple[bool, bool]:
+def one_run(
+    folder: Path, ranks: int, kind: str, size: float, seed: int, sigma: float
+) -> Tuple[bool, bool]:
     """(found, somebody healthy named) in one simulated file. A fault is found when it is named at its own level (with one
     rank per node: the node)."""
     hosts, per_host = SIZES[ranks]
@@ -70,11 +72,17 @@ def rate(hits: int, runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ranks", default=",".join(map(str, SIZES)))
-    parser.add_argument("--runs", type=int, default=0, help="per row (default: 200, fewer for large sizes)")
+    parser.add_argument(
+        "--runs", type=int, default=0, help="per row (default: 200, fewer for large sizes)"
+    )
     parser.add_argument("--sigma", type=float, default=SIGMA, help="lasting spread between ranks")
-    parser.add_argument("--folder", default=None, help="where the files are written (default: the system's)")
+    parser.add_argument(
+        "--folder", default=None, help="where the files are written (default: the system's)"
+    )
     options = parser.parse_args()
     print("| ranks | slow | found | somebody healthy named | seconds per run |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

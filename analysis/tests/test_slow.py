@@ -10,8 +10,9 @@ import pytest
 from dlscale_analysis import load
 from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.overview import look
-from dlscale_analysis.slow import find_slow, host_list
+from dlscale_analysis.slow import find_slow
 from dlscale_analysis.slow_remarks import sentence
+from dlscale_analysis.slow_verdict import host_list
 from make_run import CaseSpec, RunSpec, write_new, write_run
 from make_scaling import pairwise_case
 
@@ -123,7 +124,9 @@ def test_one_slow_rank_makes_no_slow_node(tmp_path):
 def test_switches_and_devices(tmp_path):
     path = tmp_path / "run.h5"
     slow = {rank: 1.1 for rank in range(8, 16)}
-    write_run(str(path), RunSpec(cases=[gemm(slow={**slow, 40: 1.3, 41: 1.3})], hosts=16, ranks_per_host=4))
+    write_run(
+        str(path), RunSpec(cases=[gemm(slow={**slow, 40: 1.3, 41: 1.3})], hosts=16, ranks_per_host=4)
+    )
 
     def change(rows):
         for index in range(64):
@@ -151,9 +154,13 @@ def test_a_link_is_told_from_its_partners_and_from_compute(tmp_path):
 
 def test_memory_and_compute_are_told_apart(tmp_path):
     triad = CaseSpec("triad", 2e-2, bytes_touched=4e8, dtype="f64", role="roof", slow={3: 1.4})
-    (entry,) = judged(write_new(tmp_path, cases=[*ROOFS[:2], triad, gemm()], hosts=8, ranks_per_host=1)).named
+    (entry,) = judged(
+        write_new(tmp_path, cases=[*ROOFS[:2], triad, gemm()], hosts=8, ranks_per_host=1)
+    ).named
     assert (entry.name, entry.cause) == ("n3", "memory")
-    (entry,) = judged(write_new(tmp_path, cases=[*ROOFS, gemm()], slow={3: 1.4}, hosts=8, ranks_per_host=1)).named
+    (entry,) = judged(
+        write_new(tmp_path, cases=[*ROOFS, gemm()], slow={3: 1.4}, hosts=8, ranks_per_host=1)
+    ).named
     assert (entry.name, entry.cause) == ("n3", "compute")
 
 
@@ -166,7 +173,9 @@ def test_throttling_is_read_from_the_probes(tmp_path):
         probes = file["samples/0000/probes"]
         probes[:, 3, 0] = 2.0e9
     (entry,) = judged(path).named
-    assert entry.cause == "throttling" and "2.00 GHz" in entry.details[0] and "2.80 GHz" in entry.details[0]
+    assert (
+        entry.cause == "throttling" and "2.00 GHz" in entry.details[0] and "2.80 GHz" in entry.details[0]
+    )
     with h5py.File(path, "r+") as file:
         probes = file["samples/0000/probes"]
         probes[:, 3, 0] = 2.8e9
@@ -193,7 +202,11 @@ def test_of_two_the_own_roof_or_a_late_noop_tells(tmp_path):
         "slower of two, and below the other in its share of its own roof"
     ]
     both = CaseSpec("fma", 1e-2, flops=2e9, dtype="f64", role="roof", slow={0: 1.2})
-    verdict = judged(write_new(tmp_path, cases=[ROOFS[0], both, gemm(roofs=[1], slow={0: 1.2})], hosts=2, ranks_per_host=1))
+    verdict = judged(
+        write_new(
+            tmp_path, cases=[ROOFS[0], both, gemm(roofs=[1], slow={0: 1.2})], hosts=2, ranks_per_host=1
+        )
+    )
     assert verdict.named == [] and any("nobody can tell" in text for text in verdict.remarks)
     assert named(tmp_path, cases=[*ROOFS, gemm()], hosts=1) == []
 

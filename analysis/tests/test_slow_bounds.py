@@ -24,12 +24,19 @@ from slow_rates import clopper_pearson
 
 def test_tails_against_tables():
     # Abramowitz & Stegun, tables 26.1, 26.9 and 26.10.
-    for nu, alpha, value in ((1, 0.05, 6.314), (10, 0.025, 2.228), (10, 0.0005, 4.587), (30, 0.01, 2.457)):
+    for nu, alpha, value in (
+        (1, 0.05, 6.314),
+        (10, 0.025, 2.228),
+        (10, 0.0005, 4.587),
+        (30, 0.01, 2.457),
+    ):
         assert t_quantile(alpha, nu) == pytest.approx(value, abs=6e-4)
         assert t_tail(-value, nu) == pytest.approx(1 - alpha, abs=1e-4)
     assert f_quantile(0.05, 6, 8) == pytest.approx(3.58, abs=5e-3)
     assert f_quantile(0.25, 6, 8) == pytest.approx(1.65, abs=5e-3)
-    assert normal_tail(np.array([0.0, 1.96, 5.0])) == pytest.approx([0.5, 0.0249979, 2.8665e-7], rel=1e-4)
+    assert normal_tail(np.array([0.0, 1.96, 5.0])) == pytest.approx(
+        [0.5, 0.0249979, 2.8665e-7], rel=1e-4
+    )
     assert normal_tail(np.array([37.5]))[0] > 0  # no sudden end
     assert beta_share(0.3, 2, 3) == pytest.approx(0.3483, abs=1e-4)
 
@@ -50,7 +57,9 @@ def test_no_owner_is_its_own_reference():
 
 def test_lower_medians_and_thirds():
     values = np.array([[3.0, 1.0, 2.0, 9.0, np.nan]])
-    assert lower_medians(values, np.array([0, 0, 0, 1, 2]), 4)[0] == pytest.approx([2, 9, math.nan, math.nan], nan_ok=True)
+    assert lower_medians(values, np.array([0, 0, 0, 1, 2]), 4)[0] == pytest.approx(
+        [2, 9, math.nan, math.nan], nan_ok=True
+    )
     assert lower_medians(values, np.array([0, 0, -1, -1, -1]), 1)[0, 0] == 1  # of two the faster
     series = np.array([[1.0], [1.0], [5.0], [5.0], [9.0], [9.0]])
     assert two_of_three(series)[0] == 5
@@ -98,7 +107,9 @@ def test_noise_knows_its_correlation():
 def test_larger_families_and_fewer_units_need_larger_bounds():
     rng = np.random.default_rng(3)
     quiet = Noise(rng.normal(0, 1e-3, 300), 1e-6, 100)
-    bounds = [chance_bound(rng.normal(0, 0.01, 400), quiet, False, alpha) for alpha in (1e-3, 1e-5, 1e-7)]
+    bounds = [
+        chance_bound(rng.normal(0, 0.01, 400), quiet, False, alpha) for alpha in (1e-3, 1e-5, 1e-7)
+    ]
     assert bounds == sorted(bounds) and 0.03 < bounds[0] < 0.04
     assert chance_bound(rng.normal(0, 0.01, 7), quiet, False, 1e-5) > bounds[1]
     noisy = Noise(rng.normal(0, 0.1, 300), 1e-2, 100)
