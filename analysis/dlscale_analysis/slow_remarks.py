@@ -105,19 +105,20 @@ def _of_launch(run: Run, record: "Record", named: List["Named"]) -> List[str]:
     if not judged.measures:
         return texts + ["no case counts that has three blocks or more: nothing was judged"]
     nodes = len(place.hosts)
-    if nodes == 1:
+    known = {entry.name for entry in named}
+    for entry in record.pairs:
+        name = place.groups[entry.level].names[entry.unit]
+        if not entry.fault and name not in known:
+            texts.append(
+                f"{name} is slower than the other by {amount(entry.excess, '')} in {entry.measure.label}: of two "
+                "nobody can tell which one is at fault"
+            )
+    if nodes == 1 and len(place.ranks) > 2:
         texts.append("one node: its ranks were compared with each other, the node with nothing")
-    elif nodes == 2:
-        known = {entry.name for entry in named}
-        for entry in record.pairs:
-            name = place.groups[entry.level].names[entry.unit]
-            if not entry.fault and name not in known:
-                texts.append(
-                    f"{name} is slower than the other by {amount(entry.excess, '')} in {entry.measure.label}: of two "
-                    "nobody can tell which one is at fault"
-                )
+    elif nodes <= 2:
+        units = "two nodes" if nodes == 2 else "two ranks"
         texts.append(
-            "two nodes: they were compared, but have no majority; history or a third node tells more"
+            f"{units}: they were compared, but have no majority; history or a third one tells more"
         )
     elif judged.units.get("node", 0) < FEWEST:
         texts.append(
