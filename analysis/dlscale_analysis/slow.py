@@ -7,7 +7,7 @@ bounds and gives the rates measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -101,8 +101,33 @@ def _over_launches(records: List[Record]) -> List[Named]:
         for entry in named
         if entry.level in ("node", "switch") or not any(_covers(node, entry) for node in nodes)
     ]
+    named = _whole_nodes(named, records)
     for record in records[-1:]:
         named += _named_of_two(record)
+    return named
+
+
+def _whole_nodes(named: List[Named], records: List[Record]) -> List[Named]:
+    """Where all devices or ranks of a node are named for one cause, it is the node: there are more of them than of nodes, so
+    that they may pass a bound which their node does not."""
+    groups: Dict[tuple, List[Named]] = {}
+    for entry in named:
+        if entry.level in ("device", "rank"):
+            groups.setdefault((entry.path, entry.launch, entry.host, entry.cause), []).append(entry)
+    for (path, launch, host, _), parts in groups.items():
+        record = next(r for r in records if (r.path, r.judged.launch) == (path, launch))
+        place = record.judged.layout
+        ranks = {int(rank) for rank in place.ranks[place.host == place.hosts.index(host)]}
+        if (
+            len(parts) > 1
+            and {rank for entry in parts for rank in entry.ranks} == ranks
+            and len(place.hosts) > 2
+        ):
+            whole = sorted(parts, key=lambda entry: entry.excess)[(len(parts) - 1) // 2]
+            details = whole.details + [f"all its {parts[0].level}s are slow"]
+            own = {"level": "node", "name": host, "rank": -1, "ranks": sorted(ranks), "details": details}
+            own["exclude"] = all(entry.exclude for entry in parts)
+            named = [entry for entry in named if entry not in parts] + [replace(whole, **own)]
     return named
 
 
