@@ -77,3 +77,5 @@ set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${DLSCALE_DNNL_LIB
                                             INTERFACE_INCLUDE_DIRECTORIES ${DLSCALE_DNNL_INCLUDE})
 add_library(dlscale_onednn INTERFACE)
 target_link_libraries(dlscale_onednn INTERFACE DNNL::dnnl)
+
+include(DlscaleNccl)

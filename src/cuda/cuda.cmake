@@ -45,12 +45,15 @@ endif()
 
 get_property(cuda_sources GLOBAL PROPERTY DLSCALE_CUDA_SOURCES)
 file(GLOB cuda_room CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp ${CMAKE_CURRENT_LIST_DIR}/*.cu)
+if(NOT TARGET dlscale_nccl)
+  list(FILTER cuda_room EXCLUDE REGEX "/nccl[^/]*$")
+endif()
 add_library(dlscale_cuda MODULE ${cuda_room} ${cuda_sources})
 dlscale_write_factories(dlscale_cuda)
 set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/module_cuda.cpp APPEND PROPERTY
              COMPILE_DEFINITIONS DLSCALE_MODULE_ID="${dlscale_module_id}")
 target_include_directories(dlscale_cuda PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/generated)
 target_link_libraries(dlscale_cuda PRIVATE dlscale_options nlohmann_json::nlohmann_json fmt::fmt CUDA::cudart_static
-                      CUDA::cublasLt)
+                      CUDA::cublasLt MPI::MPI_CXX $<TARGET_NAME_IF_EXISTS:dlscale_nccl>)
 install(TARGETS dlscale_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/dlscale)
 message(STATUS "dlscale: GPU module with CUDA ${CUDAToolkit_VERSION}")

@@ -18,6 +18,9 @@ __host__ __device__ inline std::uint64_t mixed(std::uint64_t x) {
   x *= 0x94d049bb133111ebULL;
   return x ^ (x >> 31);
 }
+inline std::uint64_t key_of(std::uint64_t seed, std::uint64_t stream) {
+  return mixed(mixed(seed + 0x9e3779b97f4a7c15ULL) + stream * 0xd1342543de82ef95ULL);
+}
 __host__ __device__ inline std::uint64_t random_bits(std::uint64_t key, std::uint64_t index) {
   return mixed(key + index * 0x9e3779b97f4a7c15ULL);
 }
@@ -86,6 +89,21 @@ __global__ void fill_kernel(T* values, std::size_t count, std::uint64_t key) {
     values[i] = Convert<T>::from(key, i);
 }
 
+__device__ inline std::int64_t whole_index(const DealtHere& d, std::int64_t i) {
+  return (i / d.block * d.parts + d.part) * d.block + i % d.block;
+}
+
+template <class T>
+__global__ void fill_dealt_kernel(T* values, DealtHere rows, DealtHere cols, std::int64_t whole_rows,
+                                  std::uint64_t key) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       i < rows.count * cols.count; i += stride) {
+    const std::int64_t row = whole_index(rows, i % rows.count), col = whole_index(cols, i / rows.count);
+    values[i] = Convert<T>::from(key, static_cast<std::uint64_t>(row + col * whole_rows));
+  }
+}
+
 template <class T, class W>
 __global__ void widen_kernel(const T* from, W* to, std::size_t count) {
   const std::size_t stride = static_cast<std::size_t>(gridDim.x) * blockDim.x;
@@ -137,10 +155,22 @@ std::size_t element_bytes(Element type) {
   return with_type(type, [](auto sample) { return sizeof(sample); });
 }
 
+void fill_dealt(Element type, void* values, const DealtHere& rows, const DealtHere& cols,
+                std::int64_t whole_rows, std::uint64_t seed, std::uint64_t stream_id,
+                const Stream& stream) {
+  if (rows.count * cols.count == 0) return;
+  const unsigned grid = grid_for(static_cast<std::size_t>(rows.count * cols.count));
+  with_type(type, [&](auto sample) {
+    using T = decltype(sample);
+    fill_dealt_kernel<<<grid, block, 0, stream.get()>>>(static_cast<T*>(values), rows, cols, whole_rows,
+                                                        key_of(seed, stream_id));
+    DLSCALE_CUDA(cudaGetLastError());
+  });
+}
+
 void fill_uniform(Element type, void* values, std::size_t count, std::uint64_t seed,
                   std::uint64_t stream_id, const Stream& stream) {
-  const std::uint64_t key =
-      mixed(mixed(seed + 0x9e3779b97f4a7c15ULL) + stream_id * 0xd1342543de82ef95ULL);
+  const std::uint64_t key = key_of(seed, stream_id);
   with_type(type, [&](auto sample) {
     using T = decltype(sample);
     fill_kernel<<<grid_for(count), block, 0, stream.get()>>>(static_cast<T*>(values), count, key);

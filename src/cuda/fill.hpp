@@ -18,7 +18,17 @@ std::size_t element_bytes(Element type);
 /// with a random sign (i8).
 void fill_uniform(Element type, void* values, std::size_t count, std::uint64_t seed,
                   std::uint64_t stream_id, const Stream& stream);
-/// The same on the host, exactly representable in double: what an element of the array is.
+/// One dimension of blocks that are dealt out: `count` indices lie here, blocks part, part + parts, …
+struct DealtHere {
+  std::int64_t count = 0, block = 1, parts = 1, part = 0;
+};
+/// Part of a column-major matrix: element (i, j) of the whole is that of fill_uniform() at i + j ·
+/// whole_rows.
+void fill_dealt(Element type, void* values, const DealtHere& rows, const DealtHere& cols,
+                std::int64_t whole_rows, std::uint64_t seed, std::uint64_t stream_id,
+                const Stream& stream);
+
+/// What fill_uniform() makes of an element, on the host; exactly representable in double.
 double uniform_rounded(Element type, std::uint64_t key, std::uint64_t index);
 
 /// Values as float64 (f64, i32) or float32, exactly.

@@ -78,9 +78,15 @@ Product::Product(const ProductShape& s, const ProductTypes& types, double alpha,
   c_ = matrix(types.output_type, s.m, s.n, s.ldc);
 }
 
-void Product::choose(const void* a, const void* b, void* c, const Stream& stream) {
+void Product::choose(const void* a, const void* b, void* c, const Stream& stream,
+                     std::size_t alignment) {
   workspace_ = DeviceBuffer<std::byte>(most_workspace_bytes);
   const MatmulPreference preference = make_preference(most_workspace_bytes);
+  const auto least = static_cast<std::uint32_t>(alignment);
+  for (const cublasLtMatmulPreferenceAttributes_t which :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    DLSCALE_CUDA(cublasLtMatmulPreferenceSetAttribute(preference.get(), which, &least, sizeof least));
   std::array<cublasLtMatmulHeuristicResult_t, most_candidates> candidates{};
   int found = 0;
   DLSCALE_CUDA(cublasLtMatmulAlgoGetHeuristic(library_.get(), description_.get(), a_.get(), b_.get(),

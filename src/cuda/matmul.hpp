@@ -42,7 +42,8 @@ class Product {
  public:
   Product(const ProductShape& shape, const ProductTypes& types, double alpha, double beta);
   /// Times the library's candidates on these arrays, which C's is overwritten, and keeps the fastest.
-  void choose(const void* a, const void* b, void* c, const Stream& stream);
+  /// `alignment`: a power of two up to 256, bytes, that divides every address run() will be given.
+  void choose(const void* a, const void* b, void* c, const Stream& stream, std::size_t alignment = 256);
   /// Asynchronous.
   void run(const void* a, const void* b, void* c, const Stream& stream) const;
   const AlgorithmFacts& facts() const { return facts_; }

@@ -16,12 +16,20 @@ struct EventTraits {
   static void close(cudaEvent_t event) noexcept { cudaEventDestroy(event); }
 };
 
+enum class Priority {
+  usual,
+  first  ///< its kernels get the next free multiprocessors before those of other streams
+};
+
 /// A stream that does not wait for the default one.
 class Stream {
  public:
-  Stream() {
+  explicit Stream(Priority priority = Priority::usual) {
+    int least = 0, greatest = 0;
+    DLSCALE_CUDA(cudaDeviceGetStreamPriorityRange(&least, &greatest));
     cudaStream_t stream = nullptr;
-    DLSCALE_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    DLSCALE_CUDA(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking,
+                                              priority == Priority::first ? greatest : least));
     handle_ = Handle<StreamTraits>(stream);
   }
   cudaStream_t get() const noexcept { return handle_.get(); }

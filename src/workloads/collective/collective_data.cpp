@@ -167,7 +167,7 @@ Check CollectiveData<T>::check(int rank, std::span<const T> output) const {
           fmt::format("element {} of {} is {}, must be {}{}", i, output.size(), E::value(output[i]),
                       static_cast<double>(e.sum), e.exact ? "" : " within rounding"),
           fmt::format("{} over {} ranks", to_string(shape_.op), shape_.ranks),
-          "distrust the MPI library, its settings, or the memory and network");
+          "distrust the library that carried it out, its settings, or the memory and network");
     if (std::isnan(ratio)) break;
   }
   return check;
@@ -176,5 +176,6 @@ Check CollectiveData<T>::check(int rank, std::span<const T> output) const {
 template class CollectiveData<float>;
 template class CollectiveData<double>;
 template class CollectiveData<Bf16>;
+template class CollectiveData<F16>;
 
 }  // namespace dlscale

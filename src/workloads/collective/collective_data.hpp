@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/bf16_sum.hpp"
+#include "comm/f16.hpp"
 #include "workloads/collective/collective.hpp"
 
 namespace dlscale {
@@ -35,6 +36,13 @@ struct ElementTraits<Bf16> {
   static constexpr std::int64_t exact = std::int64_t{1} << 8;
   static Bf16 from(double value) { return to_bf16(static_cast<float>(value)); }
   static double value(Bf16 element) { return static_cast<double>(to_float(element)); }
+};
+template <>
+struct ElementTraits<F16> {
+  static constexpr double roundoff = 0x1p-11;
+  static constexpr std::int64_t exact = std::int64_t{1} << 11;
+  static F16 from(double value) { return to_f16(static_cast<float>(value)); }
+  static double value(F16 element) { return static_cast<double>(to_float(element)); }
 };
 
 constexpr int collective_classes = 16;

@@ -7,7 +7,6 @@
 #include <type_traits>
 
 namespace dlscale {
-namespace {
 
 template <class T>
 MPI_Datatype mpi_type() {
@@ -15,8 +14,31 @@ MPI_Datatype mpi_type() {
   if constexpr (std::is_same_v<T, float>) return MPI_FLOAT;
   return MPI_UINT16_T;
 }
+template MPI_Datatype mpi_type<float>();
+template MPI_Datatype mpi_type<double>();
+template MPI_Datatype mpi_type<Bf16>();
 
-}  // namespace
+void call_mpi(const CollectiveShape& shape, const void* send, void* out, MPI_Datatype type, MPI_Op sum,
+              const Communicator& comm) {
+  const auto count = static_cast<int>(shape.count), block = static_cast<int>(shape.block());
+  switch (shape.op) {
+    case CollectiveOp::allreduce:
+      DLSCALE_MPI(MPI_Allreduce(send, out, count, type, sum, comm.get()));
+      break;
+    case CollectiveOp::reduce_scatter:
+      DLSCALE_MPI(MPI_Reduce_scatter_block(send, out, block, type, sum, comm.get()));
+      break;
+    case CollectiveOp::allgather:
+      DLSCALE_MPI(MPI_Allgather(send, block, type, out, block, type, comm.get()));
+      break;
+    case CollectiveOp::broadcast:
+      DLSCALE_MPI(MPI_Bcast(out, count, type, 0, comm.get()));
+      break;
+    case CollectiveOp::alltoall:
+      DLSCALE_MPI(MPI_Alltoall(send, block, type, out, block, type, comm.get()));
+      break;
+  }
+}
 
 template <class T>
 CollectiveMpi<T>::CollectiveMpi(const WorkContext& context)
@@ -34,8 +56,6 @@ void CollectiveMpi<T>::prepare() {
     own_sum_ = make_bf16_sum();
     sum_ = own_sum_.get();
   }
-  count_ = static_cast<int>(shape_.count);  // validated to fit
-  block_ = static_cast<int>(shape_.block());
   if (shape_.one_buffer()) {
     out_ = Buffer<T>(static_cast<std::size_t>(shape_.count));
     send_ = MPI_IN_PLACE;
@@ -76,25 +96,7 @@ void CollectiveMpi<T>::before_sample() {
 
 template <class T>
 void CollectiveMpi<T>::run() {
-  T* const out = out_.data();
-  const MPI_Comm comm = comm_.get();
-  switch (shape_.op) {
-    case CollectiveOp::allreduce:
-      DLSCALE_MPI(MPI_Allreduce(send_, out, count_, type_, sum_, comm));
-      break;
-    case CollectiveOp::reduce_scatter:
-      DLSCALE_MPI(MPI_Reduce_scatter_block(send_, out, block_, type_, sum_, comm));
-      break;
-    case CollectiveOp::allgather:
-      DLSCALE_MPI(MPI_Allgather(send_, block_, type_, out, block_, type_, comm));
-      break;
-    case CollectiveOp::broadcast:
-      DLSCALE_MPI(MPI_Bcast(out, count_, type_, 0, comm));
-      break;
-    case CollectiveOp::alltoall:
-      DLSCALE_MPI(MPI_Alltoall(send_, block_, type_, out, block_, type_, comm));
-      break;
-  }
+  call_mpi(shape_, send_, out_.data(), type_, sum_, comm_);
   ++runs_;
 }
 

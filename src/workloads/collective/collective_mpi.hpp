@@ -8,6 +8,16 @@
 
 namespace dlscale {
 
+/// How MPI is told of a type. bf16 travels as its bits; an operation that sums them is an OwnedMpiOp's
+/// affair.
+template <class T>
+MPI_Datatype mpi_type();
+
+/// Carries the operation out; `send` may be MPI_IN_PLACE. The message was validated to fit MPI's counts.
+/// @note Collective over comm.
+void call_mpi(const CollectiveShape& shape, const void* send, void* out, MPI_Datatype type, MPI_Op sum,
+              const Communicator& comm);
+
 template <class T>
 class CollectiveMpi final : public Workload {
  public:
@@ -36,8 +46,7 @@ class CollectiveMpi final : public Workload {
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
   MPI_Op sum_ = MPI_OP_NULL;
   const void* send_ = nullptr;
-  int count_ = 0, block_ = 0;  ///< as MPI takes them
-  std::int64_t runs_ = 0;      ///< since the input was filled
+  std::int64_t runs_ = 0;  ///< since the input was filled
   bool ran_once_more_ = false;
 };
 

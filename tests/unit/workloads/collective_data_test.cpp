@@ -35,6 +35,10 @@ Bf16 add(Bf16 a, Bf16 b) {
   return {sum};
 }
 
+F16 add(F16 a, F16 b) {
+  return to_f16(to_float(a) + to_float(b));  // 24 bits between are enough to round once
+}
+
 // Sum over the ranks in the given order.
 template <class T>
 T sum_in_order(const CollectiveData<T>& data, const std::vector<int>& order, std::int64_t index) {
@@ -152,9 +156,11 @@ TEST_CASE("results of correct collectives pass, whatever the order of the additi
     clean_passes<float>(ranks, 50);
     clean_passes<double>(ranks, 50);
     clean_passes<Bf16>(ranks, 50);
+    clean_passes<F16>(ranks, 50);
   }
   clean_passes<Bf16>(300, 40);  // more ranks than bf16 counts exactly
   clean_passes<Bf16>(1025, 20);
+  clean_passes<F16>(2100, 20);
   clean_passes<float>(1025, 20);
 }
 
@@ -164,6 +170,7 @@ TEST_CASE("planted errors are caught in every operation and type") {
       planted_fails<float>(op, ranks);
       planted_fails<double>(op, ranks);
       planted_fails<Bf16>(op, ranks);
+      planted_fails<F16>(op, ranks);
     }
 }
 
@@ -221,8 +228,8 @@ TEST_CASE("bf16: rounds to nearest even, keeps NaN and infinity; every kernel al
       std::int64_t wrong = 0;
       for (std::size_t i = 0; i < sums.size(); ++i) {
         const bool summed = static_cast<std::int64_t>(i) < count;
-        const float exact = to_float({start[i]}) + to_float({in[i]});
-        const bool both_nan = std::isnan(exact) && std::isnan(to_float({sums[i]}));
+        const float exact = to_float(Bf16{start[i]}) + to_float(Bf16{in[i]});
+        const bool both_nan = std::isnan(exact) && std::isnan(to_float(Bf16{sums[i]}));
         wrong += summed ? !both_nan && sums[i] != to_bf16(exact).bits : sums[i] != start[i];
       }
       CHECK(wrong == 0);
