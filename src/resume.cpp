@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.hpp"
+#include "device/gpu_module.hpp"
 #include "launch.hpp"
 #include "workloads/contract.hpp"
 
@@ -107,16 +108,16 @@ Plan remaining_plan(const Plan& whole, ResumePlan& resume) {
 
 Config selftest_config(const CommandLine& line, int ranks) {
   CommandLine whole = line;
-  // A device of its own choosing would be tested with the other's examples.
-  whole.device = line.device.value_or("cpu") == "cuda" ? "cuda" : "cpu";
-  for (const Entry& entry : registry()) {
-    if (entry.variant != *whole.device) continue;
+  // Variants differ in their keys: examples are those of the device. noop has none of its own.
+  const std::string asked = load_config(line, find_jobs_dir()).run.device;
+  const bool gpu = asked == "cuda" || (asked == "auto" && probe_gpus().usable());
+  for (const Entry& entry : registry())
     for (const Params& params : entry.examples()) {
+      if (entry.variant != (gpu ? "cuda" : "cpu") && entry.name != "noop") continue;
       std::string text = entry.name;
       for (const auto& [key, value] : params.items()) text += fmt::format(" {}={}", key, to_text(value));
       whole.cases.push_back(text);
     }
-  }
   whole.cases.push_back(fmt::format("noop delay={} delay_rank={}", selftest_delay_s, ranks - 1));
   // In front of the user's own, so that those win.
   const std::vector<std::string> sets = {"run.name=selftest", "run.time_budget=30s",
