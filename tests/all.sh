@@ -7,7 +7,7 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$DLSCALE_ROOT" || exit 1
 
-stages=(install build format shellcheck unit mpi plans quickstart faults training scaling cluster ecosystem analysis sanitize)
+stages=(install build format shellcheck unit mpi plans quickstart faults gpu training scaling cluster ecosystem analysis sanitize)
 usage() {
   cat <<TEXT
 usage: tests/all.sh [--only STAGE]… [--no-install] [--list]
@@ -162,7 +162,7 @@ stage_format() {
 
 stage_shellcheck() {
   local files=()
-  mapfile -t files < <(find .ci jobs slurm tests analysis \( -name '*.sh' -o -name '*.sbatch' \) | sort)
+  mapfile -t files < <(find .ci jobs packaging slurm tests analysis \( -name '*.sh' -o -name '*.sbatch' \) | sort)
   files+=(.ci/run analysis/dlscale-compare analysis/dlscale-report analysis/dlscale-slow)
   if command -v shellcheck >/dev/null; then
     quiet shellcheck 120 shellcheck -x -P SCRIPTDIR -e SC2015 "${files[@]}"
@@ -204,6 +204,8 @@ stage_faults() {
   done
   [ "$found" = yes ] || fail_one faults "no script in tests/faults"
 }
+
+stage_gpu() { script gpu 900 bash tests/gpu/run.sh; }
 
 stage_training() { script training 400 bash tests/training.sh; }
 
@@ -255,7 +257,7 @@ stage_sanitize() {
     run_ctest sanitize 900 build-sanitize unit
 }
 
-needs_program() { case $1 in unit | mpi | plans | quickstart | faults | training | scaling | cluster | ecosystem) true ;; *) false ;; esac }
+needs_program() { case $1 in unit | mpi | plans | quickstart | faults | gpu | training | scaling | cluster | ecosystem) true ;; *) false ;; esac }
 wanted() {
   local stage
   [ ${#only[@]} -gt 0 ] || return 0
