@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Does the analysis find the slow node? RUNS times: a job on four healthy nodes, one with one node's link cut to 200 Mbit/s,
-# one with one node's rank stopped for 14 of every 20 ms. analysis/dlscale-slow must name that node with the right cause in
+# one with one node's rank stopped for 17 of every 20 ms. analysis/dlscale-slow must name that node with the right cause in
 # at least 19 of 20 runs, and nobody in a healthy run.
 # Usage: slow_nodes.sh [RUNS [FOLDER]]   FOLDER keeps the run files and manifest.csv, to be judged again:
 #        slow_nodes.py FOLDER            DLSCALE_SEED (1) chooses the nodes
@@ -47,7 +47,7 @@ faulty_run() {
   if [ "$kind" = compute ]; then
     wait_until 30 slowed "$node" || failed "cluster/slow_nodes $file" "no rank on n$node: $(explain "$id")"
     # Before others, or the duty cycle depends on the load.
-    nice -n -18 python3 "$here/duty_cycle.py" 14 20 "${slowed_ranks[@]}" &
+    nice -n -18 python3 "$here/duty_cycle.py" 17 20 "${slowed_ranks[@]}" &
     cycle=$!
   fi
   expect "cluster/slow_nodes $kind $run runs" "$id" COMPLETED 0:0 "$file" completed
