@@ -65,18 +65,18 @@ for launcher in srun mpirun; do
   jobs[$launcher USR1]=$(submit "$launcher" -N 1 -n 2 -- long.toml -o "near the limit $launcher.h5")
 done
 requeued=$(submit srun -N 1 -n 2 -- requeue.toml)
+# The short one first: requeued in the middle, it goes on with its own file and completes it in a second launch.
+expect_running "cluster/requeue" "$requeued" "run-$requeued.h5"
+timeout 10 scontrol requeue "$requeued"
 for launcher in srun mpirun; do
   expect_running "cluster/$launcher cancelled" "${jobs[$launcher cancelled]}" "$launcher cancelled.h5"
   expect_running "cluster/$launcher USR1" "${jobs[$launcher USR1]}" "near the limit $launcher.h5"
 done
-expect_running "cluster/requeue" "$requeued" "run-$requeued.h5"
 
 # Cancelled by a user: Slurm sends SIGTERM to the ranks. Open MPI's mpirun makes that exit code 1.
 for launcher in srun mpirun; do timeout 10 scancel "${jobs[$launcher cancelled]}"; done
 # The time limit is near: --signal=B:USR1 reaches the batch shell only; the file must be closed all the same.
 for launcher in srun mpirun; do timeout 10 scancel --batch --signal=USR1 "${jobs[$launcher USR1]}"; done
-# Requeued in the middle: goes on with its own file and completes it in a second launch.
-timeout 10 scontrol requeue "$requeued"
 for launcher in srun mpirun; do
   expect "cluster/$launcher cancelled" "${jobs[$launcher cancelled]}" CANCELLED "143:0 1:0 0:15" "$launcher cancelled.h5" interrupted
   expect "cluster/$launcher USR1" "${jobs[$launcher USR1]}" FAILED 138:0 "near the limit $launcher.h5" interrupted

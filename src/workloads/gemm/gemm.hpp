@@ -58,9 +58,8 @@ struct GemmResult {
 /// Element `index` of C₀.
 template <class T>
 double gemm_c0(const GemmResult<T>& result, std::uint64_t key, std::uint64_t index) {
-  return result.stored != nullptr
-             ? result.stored(key, index)
-             : static_cast<double>(static_cast<T>(uniform_at(key, index)));
+  return result.stored != nullptr ? result.stored(key, index)
+                                  : static_cast<double>(static_cast<T>(uniform_at(key, index)));
 }
 
 /// Columns of X in the residual check, and the stream of its signs: sign_at(key, row · columns +

@@ -11,8 +11,8 @@
 #include "nn/executor.hpp"
 #include "nn/gradient_reducer.hpp"
 #include "workloads/contract.hpp"
-#include "workloads/train/replicas_mpi.hpp"
 #include "workloads/together_mpi.hpp"
+#include "workloads/train/replicas_mpi.hpp"
 
 namespace dlscale {
 
