@@ -110,6 +110,8 @@ void Product::choose(const void* a, const void* b, void* c, const Stream& stream
   if (facts_.candidates == 0)
     throw Error(ExitCode::case_failed, "cuBLASLt has no algorithm for this product",
                 "its heuristic offers none", "choose other sizes or another type");
+  workspace_ = {};
+  workspace_ = DeviceBuffer<std::byte>(facts_.workspace_bytes);
 }
 
 double Product::shortest_s(const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* c,

@@ -2,6 +2,7 @@
 /// Runs a graph on a device: what the trainer and the workloads know of oneDNN or cuDNN.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -120,6 +121,25 @@ class Executor {
   /// Whether all parameters were finite after the last update. The loss alone does not tell: max(0, NaN)
   /// may be 0.
   virtual bool finite() const = 0;
+
+  /// Makes the gradients of bucket 0 NaN, so that their sum is: called in its `ready`.
+  virtual void spoil_gradients() { buckets().front().gradients[0] = std::nanf(""); }
+
+  // Steps without a look in between, where an executor has a device that can work while the host goes
+  // on.
+  struct Outcome {
+    double loss = 0;
+    bool finite = true;  ///< as finite()
+  };
+  /// Whether whole_step() can be used now: nothing is observed, timed by layers or corrupted.
+  virtual bool runs_ahead() const { return false; }
+  /// forward(), backward({}) and update(1) of the loaded batch; may return before they are done. At most
+  /// two outcomes may be waited for.
+  virtual void whole_step() {}
+  /// Of the oldest step that was not asked about; waits for it.
+  virtual Outcome take_outcome() { return {}; }
+  /// Until the device has done what was asked for.
+  virtual void wait() {}
 
   /// Timed pieces of the loaded program (none before the first load()); `on` costs one clock reading per
   /// primitive and one per layer.

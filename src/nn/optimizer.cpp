@@ -14,7 +14,9 @@ namespace {
 constexpr std::int64_t lanes = 16;  // a multiple of every kernel's vector
 using Piece = std::array<float, lanes>;
 
-OptimizerStep step_of(const OptimizerOptions& o, std::int64_t step, float scale) {
+}  // namespace
+
+OptimizerStep optimizer_constants(const OptimizerOptions& o, std::int64_t step, float scale) {
   OptimizerStep s;
   s.scale = scale;
   s.decay = static_cast<float>(o.weight_decay);
@@ -33,8 +35,6 @@ OptimizerStep step_of(const OptimizerOptions& o, std::int64_t step, float scale)
   return s;
 }
 
-}  // namespace
-
 int state_values(const OptimizerOptions& options) {
   if (options.kind == OptimizerKind::adam) return 2;
   return options.momentum == 0 ? 0 : 1;
@@ -48,7 +48,7 @@ bool optimizer_step(const OptimizerOptions& options, std::int64_t step, float sc
   if (step < 1 || gradients.size() != size || (states > 0 && first.size() != size) ||
       (states > 1 && second.size() != size))
     throw Error(ExitCode::case_failed, "optimizer_step: parameters, gradients and state do not match");
-  const OptimizerStep shared = step_of(options, step, scale);
+  const OptimizerStep shared = optimizer_constants(options, step, scale);
   const OptimizerKernels& kernels = available_optimizer_kernels().front();
   const auto apply = [&](std::int64_t count, float* w, const float* g, float* a, float* b) {
     return options.kind == OptimizerKind::sgd

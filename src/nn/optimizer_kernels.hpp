@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "nn/optimizer.hpp"
+
 namespace dlscale::nn {
 
 /// What all elements of a step share. SGD: g ← scale·g + decay·w; v ← g (first step) or momentum·v + g;
@@ -17,6 +19,8 @@ struct OptimizerStep {
   bool first_step = false;
   float beta1 = 0, one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0, root = 1, epsilon = 0;
 };
+/// `step` counts from 1.
+OptimizerStep optimizer_constants(const OptimizerOptions& options, std::int64_t step, float scale);
 
 /// `count` is a multiple of 16. sgd: state may be nullptr (no momentum). Return whether all new weights
 /// are finite.

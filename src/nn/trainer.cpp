@@ -37,6 +37,7 @@ void Trainer::prepare_evaluation(const Loader& loader, int batch) {
 }
 
 void Trainer::start_epoch(std::int64_t epoch) {
+  settle();
   loader_.start_epoch(epoch);
   epoch_loss_ = 0;
   epoch_images_ = 0;
@@ -47,10 +48,53 @@ void Trainer::backward(bool spoil) {
   if (reducer_ == nullptr) return executor_.backward({});
   executor_.backward(
       [&](int bucket) {
-        if (spoil && bucket == 0) executor_.buckets().front().gradients[0] = std::nanf("");
+        if (spoil && bucket == 0) executor_.spoil_gradients();
         reducer_->start(bucket);
       },
       [&] { reducer_->progress(); });
+}
+
+bool Trainer::exploded(double loss) const {
+  return !(loss <= exploding * std::log(static_cast<double>(graph_.classes())));  // NaN is not
+}
+
+void Trainer::fail_by_loss(std::int64_t step, double loss) const {
+  fail(fmt::format("at step {}", step),
+       fmt::format("the loss is {:.4g}, an untrained network's is {:.2f}", loss,
+                   std::log(static_cast<double>(graph_.classes()))));
+}
+
+// The device is one step behind at most: while it computes, the next batch is built and copied.
+void Trainer::step_ahead(const BatchView& batch) {
+  const std::int64_t loaded = now_ns();
+  executor_.load(batch.images, batch.labels, batch.count, Mode::training);
+  const std::int64_t copied = now_ns();
+  executor_.whole_step();
+  const std::int64_t launched = now_ns();
+  ahead_.push_back({++steps_, batch.count});
+  if (ahead_.size() > 1) judge_oldest();
+  *part(StepPart::copy) += copied - loaded;
+  *part(StepPart::forward) += launched - copied;
+  *part(StepPart::update) += now_ns() - launched;
+}
+
+void Trainer::judge_oldest() {
+  const Ahead own = ahead_.front();
+  ahead_.pop_front();
+  const Executor::Outcome outcome = executor_.take_outcome();
+  last_loss_ = outcome.loss;
+  if (exploded(outcome.loss)) fail_by_loss(own.step, outcome.loss);
+  if (!outcome.finite)
+    fail(fmt::format("at step {}", own.step), "a parameter is not finite after the update");
+  epoch_loss_ += outcome.loss * own.images;
+  epoch_images_ += own.images;
+}
+
+void Trainer::settle() {
+  if (ahead_.empty()) return;
+  const std::int64_t begin = now_ns();
+  while (!ahead_.empty()) judge_oldest();
+  *part(StepPart::update) += now_ns() - begin;
 }
 
 bool Trainer::step() {
@@ -59,24 +103,24 @@ bool Trainer::step() {
   const std::int64_t loaded = now_ns();
   *part(StepPart::load) += loaded - begin;
   if (batch.count == 0) return false;
+  if (reducer_ == nullptr && executor_.runs_ahead()) {
+    step_ahead(batch);
+    return true;
+  }
+  settle();
   executor_.load(batch.images, batch.labels, batch.count, Mode::training);
   const std::int64_t copied = now_ns();
   executor_.forward();
   last_loss_ = executor_.loss();
-  const double untrained = std::log(static_cast<double>(graph_.classes()));
-  const bool exploded = !(last_loss_ <= exploding * untrained);  // NaN is not
-  const auto fail_by_loss = [&] {
-    fail(fmt::format("at step {}", steps_ + 1),
-         fmt::format("the loss is {:.4g}, an untrained network's is {:.2f}", last_loss_, untrained));
-  };
-  if (exploded && reducer_ == nullptr) fail_by_loss();
+  const bool wild = exploded(last_loss_);
+  if (wild && reducer_ == nullptr) fail_by_loss(steps_ + 1, last_loss_);
   const std::int64_t forward = now_ns();
-  backward(exploded);
+  backward(wild);
   const std::int64_t went_back = now_ns();
   if (reducer_ != nullptr) reducer_->finish();
   const std::int64_t reduced = reducer_ != nullptr ? now_ns() : went_back;
   executor_.update(reducer_ != nullptr ? 1.0F / static_cast<float>(reducer_->replicas()) : 1.0F);
-  if (exploded) fail_by_loss();
+  if (wild) fail_by_loss(steps_ + 1, last_loss_);
   if (!executor_.finite()) fail_by_parameter();
   const std::int64_t updated = now_ns();
   *part(StepPart::copy) += copied - loaded;
@@ -147,6 +191,7 @@ double Trainer::epoch_loss() const {
 }
 
 Evaluation Trainer::evaluate(Loader& loader) {
+  settle();
   Evaluation total;
   loader.start_epoch(0);
   std::int64_t correct = 0;

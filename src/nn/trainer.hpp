@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 
@@ -49,10 +50,14 @@ class Trainer {
   /// replica alone is an Error that is no TrainingFailed: the others know nothing of it and wait.
   bool step();
 
+  /// Waits for steps that an executor with a device of its own has not finished, and judges them: step()
+  /// may return one step before it throws. Part `forward` is then the launch of all, `update` the wait.
+  void settle();
+
   /// Seconds of each part since the last call.
   void take_parts(std::span<double> seconds);
   /// Mean loss over the images of the epoch so far.
-  double epoch_loss() const;
+  double epoch_loss() const;  ///< of settled steps, like the others
   std::int64_t epoch_images() const { return epoch_images_; }
   std::int64_t steps() const { return steps_; }
   double last_loss() const { return last_loss_; }
@@ -69,6 +74,15 @@ class Trainer {
   [[noreturn]] void fail(const std::string& where, const std::string& what) const;
   [[noreturn]] void fail_by_parameter() const;
   void backward(bool spoil);
+  /// A step that the device does by itself, and the number of its images.
+  struct Ahead {
+    std::int64_t step = 0;
+    int images = 0;
+  };
+  void step_ahead(const BatchView& batch);
+  void judge_oldest();
+  bool exploded(double loss) const;
+  [[noreturn]] void fail_by_loss(std::int64_t step, double loss) const;
   std::string largest_parameter() const;
   std::int64_t* part(StepPart p) { return &parts_[static_cast<std::size_t>(p)]; }
 
@@ -79,6 +93,7 @@ class Trainer {
   std::array<std::int64_t, 6> parts_{};  ///< ns
   std::int64_t steps_ = 0, epoch_images_ = 0;
   double epoch_loss_ = 0, last_loss_ = 0;
+  std::deque<Ahead> ahead_;  ///< under way, the oldest first
 };
 
 }  // namespace dlscale::nn

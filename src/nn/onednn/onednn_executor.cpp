@@ -6,14 +6,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "device/random.hpp"
+#include "nn/seeds.hpp"
 
 namespace dlscale::nn::onednn {
-namespace {
-
-constexpr std::uint64_t dropout_stream = 0x64726f706f7574ULL;
-
-}  // namespace
 
 OnednnExecutor::OnednnExecutor(const Graph& graph, const ExecutorOptions& options)
     : graph_(graph), options_(options), store_(graph_, options_) {
@@ -147,11 +142,8 @@ void OnednnExecutor::load(std::span<const float> images, std::span<const std::in
   // The library's memory objects know no const; inputs are only read.
   current_->slots[static_cast<std::size_t>(current_->input)].memory.set_data_handle(
       const_cast<float*>(images.data()));
-  current_->state = {.labels = labels,
-                     .dropout_key = stream_key(options_.seed + mix64(options_.replica),
-                                               dropout_stream + training_steps_),
-                     .loss = 0,
-                     .correct = 0};
+  current_->state = {
+      .labels = labels, .dropout_key = dropout_key(options_, training_steps_), .loss = 0, .correct = 0};
   call("renewing copies of the weights", [&] { refresh(*current_); });
 }
 

@@ -5,18 +5,15 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.hpp"
-#include "device/random.hpp"
+#include "nn/seeds.hpp"
 
 namespace dlscale::nn::onednn {
 namespace {
 
 // Every parameter begins on a cache line, so that vector loops never cross from one into the next.
 constexpr std::size_t granule = 16;
-// Streams of random numbers: parameters by their index, far from those of data.
-constexpr std::uint64_t weight_stream = 0x77656967687473ULL;
 
 std::size_t rounded(std::size_t count) {
   return (count + granule - 1) / granule * granule;
@@ -146,21 +143,9 @@ void ParameterStore::read_gradient(int parameter, std::span<float> canonical) co
        Memory(canonical_[at(parameter)], engine(), canonical.data()));
 }
 
-// PyTorch's defaults: uniform ±1/√fan_in for weights and biases, γ = 1, β = 0.
 void ParameterStore::initialise() {
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    const Parameter& p = graph_.parameters()[i];
-    std::vector<float> values(static_cast<std::size_t>(p.count()));
-    if (p.kind == ParameterKind::gamma || p.kind == ParameterKind::beta) {
-      std::fill(values.begin(), values.end(), p.kind == ParameterKind::gamma ? 1.0F : 0.0F);
-    } else {
-      const double bound = 1 / std::sqrt(static_cast<double>(p.fan_in));
-      const std::uint64_t key = stream_key(options_.seed, weight_stream + i);
-      for (std::size_t j = 0; j < values.size(); ++j)
-        values[j] = static_cast<float>(bound * uniform_at(key, j));
-    }
-    write(static_cast<int>(i), values);
-  }
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    write(static_cast<int>(i), initial_values(graph_, i, options_.seed));
   for (auto& mean : means_) std::fill(mean.begin(), mean.end(), 0.0F);
   for (auto& variance : variances_) std::fill(variance.begin(), variance.end(), 1.0F);
   for (Buffer<float>* state : {&gradients_, &first_, &second_})
