@@ -48,12 +48,33 @@ file(GLOB cuda_room CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp ${CMAKE_CU
 if(NOT TARGET dlscale_nccl)
   list(FILTER cuda_room EXCLUDE REGEX "/nccl[^/]*$")
 endif()
-add_library(dlscale_cuda MODULE ${cuda_room} ${cuda_sources})
+
+# Networks need cuDNN 9; without it the module has the other workloads.
+find_path(DLSCALE_CUDNN_INCLUDE cudnn.h HINTS ${cudnn_ROOT} $ENV{cudnn_ROOT} ${CUDAToolkit_INCLUDE_DIRS}
+          PATH_SUFFIXES include)
+find_library(DLSCALE_CUDNN_LIBRARY cudnn HINTS ${cudnn_ROOT} $ENV{cudnn_ROOT} ${CUDAToolkit_LIBRARY_DIR}
+             PATH_SUFFIXES lib lib64)
+if(DLSCALE_CUDNN_INCLUDE AND DLSCALE_CUDNN_LIBRARY)
+  file(GLOB cuda_networks CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/nn/*.cpp ${CMAKE_CURRENT_LIST_DIR}/nn/*.cu)
+  message(STATUS "Found cuDNN: ${DLSCALE_CUDNN_LIBRARY}")
+else()
+  set(cuda_networks "")
+  list(FILTER cuda_sources EXCLUDE REGEX "/workloads/(conv2d|train|infer)/")
+  get_property(cuda_names GLOBAL PROPERTY DLSCALE_CUDA_WORKLOADS)
+  list(REMOVE_ITEM cuda_names conv2d train infer)
+  set_property(GLOBAL PROPERTY DLSCALE_CUDA_WORKLOADS ${cuda_names})
+  message(STATUS "dlscale: cuDNN not found, the GPU module is built without conv2d, train and infer (cudnn_ROOT)")
+endif()
+add_library(dlscale_cuda MODULE ${cuda_room} ${cuda_networks} ${cuda_sources})
 dlscale_write_factories(dlscale_cuda)
 set_property(SOURCE ${CMAKE_CURRENT_LIST_DIR}/module_cuda.cpp APPEND PROPERTY
              COMPILE_DEFINITIONS DLSCALE_MODULE_ID="${dlscale_module_id}")
 target_include_directories(dlscale_cuda PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/generated)
 target_link_libraries(dlscale_cuda PRIVATE dlscale_options nlohmann_json::nlohmann_json fmt::fmt CUDA::cudart_static
                       CUDA::cublasLt MPI::MPI_CXX $<TARGET_NAME_IF_EXISTS:dlscale_nccl>)
+if(cuda_networks)
+  target_include_directories(dlscale_cuda SYSTEM PRIVATE ${DLSCALE_CUDNN_INCLUDE})
+  target_link_libraries(dlscale_cuda PRIVATE ${DLSCALE_CUDNN_LIBRARY})
+endif()
 install(TARGETS dlscale_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/dlscale)
 message(STATUS "dlscale: GPU module with CUDA ${CUDAToolkit_VERSION}")
