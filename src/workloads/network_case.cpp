@@ -164,8 +164,10 @@ void take_layer_times(nn::Executor& executor, std::span<double> seconds) {
 }
 
 Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn::Mode mode,
-                   std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed) {
+                   std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed,
+                   const NetworkDevice& device) {
   nn::LayerTolerance tolerance;
+  tolerance.u_acc = device.u_acc;
   if (params.text("dtype") == "bf16") tolerance.u_out = 0x1p-8;
   nn::LayerVerdict worst;
   int shown_forward = 0, shown_backward = 0;
@@ -173,9 +175,12 @@ Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn
     ++(view.backward ? shown_backward : shown_forward);
     const nn::Layer& layer = graph.layer(view.layer);
     if (layer.op == nn::Op::softmax_cross_entropy && labels.empty()) return;
+    nn::LayerTolerance of_layer = tolerance;
+    if (graph.layer(view.fused.empty() ? view.layer : view.fused.front()).op == nn::Op::conv)
+      of_layer.u_gradient = device.u_conv_gradient;
     const nn::LayerVerdict own =
         mode == nn::Mode::training
-            ? nn::check_layer(layer, graph, batch, view, labels, tolerance, seed)
+            ? nn::check_layer(layer, graph, batch, view, labels, of_layer, seed)
             : nn::check_inference_layer(layer, graph, batch, view, tolerance, seed);
     nn::keep_worse(worst, own);
   });
@@ -202,7 +207,7 @@ Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn
   if (!check.passed())
     check.message = sentence(fmt::format("{} is wrong by {:.3g} tolerances", worst.what, worst.ratio),
                              "every layer of one more step was compared with float64",
-                             "distrust this rank's hardware or its oneDNN");
+                             fmt::format("distrust this rank's hardware or its {}", device.library));
   return check;
 }
 

@@ -33,9 +33,17 @@ std::vector<Roof> network_roofs(const Params& params);
 /// Seconds of the executor's pieces since the last call, in network_layers' order.
 void take_layer_times(nn::Executor& executor, std::span<double> seconds);
 
+/// How exact a device computes, for the tolerances, and whose library it is.
+struct NetworkDevice {
+  const char* library = "oneDNN";
+  double u_acc = 0x1p-24;            ///< of accumulation
+  double u_conv_gradient = 0x1p-24;  ///< of stored gradients of convolutions' weights
+};
+
 /// Runs one more step of the loaded batch (training: forward and backward) and compares every layer of
 /// it with float64; error is the worst error / tolerance.
 Check check_layers(const nn::Graph& graph, nn::Executor& executor, int batch, nn::Mode mode,
-                   std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed);
+                   std::span<const std::int32_t> labels, const Params& params, std::uint64_t seed,
+                   const NetworkDevice& device = {});
 
 }  // namespace dlscale
