@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The calls of cuDNN and cuBLASLt that the executor makes, by their definitions: sums in float64,
+// rounded once. A tensor is addressed by its strides only, so a wrong descriptor gives wrong numbers.
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cudnn.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+// --- cuDNN's opaque types
+struct cudnnTensorStruct {
+  cudnnDataType_t type;
+  std::array<std::int64_t, 4> dims, strides;  // n c h w
+};
+struct cudnnFilterStruct {
+  cudnnDataType_t type;
+  std::array<std::int64_t, 4> dims, strides;  // k c h w
+};
+struct cudnnConvolutionStruct {
+  int pad_h, pad_w, stride_h, stride_w, groups;
+  cudnnMathType_t math;
+};
+struct cudnnActivationStruct {
+  cudnnActivationMode_t mode;
+};
+struct cudnnContext {};
+
+namespace {
+
+double get(cudnnDataType_t type, const void* p, std::int64_t i) {
+  if (type == CUDNN_DATA_FLOAT) return static_cast<double>(static_cast<const float*>(p)[i]);
+  return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]));
+}
+void put(cudnnDataType_t type, void* p, std::int64_t i, double value) {
+  if (type == CUDNN_DATA_FLOAT)
+    static_cast<float*>(p)[i] = static_cast<float>(value);
+  else
+    static_cast<__nv_bfloat16*>(p)[i] = __float2bfloat16(static_cast<float>(value));
+}
+std::array<std::int64_t, 4> strides_of(cudnnTensorFormat_t format,
+                                       const std::array<std::int64_t, 4>& d) {
+  if (format == CUDNN_TENSOR_NHWC) return {d[1] * d[2] * d[3], 1, d[3] * d[1], d[1]};
+  return {d[1] * d[2] * d[3], d[2] * d[3], d[3], 1};
+}
+template <class T>
+std::int64_t at(const T& t, std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
+  return a * t.strides[0] + b * t.strides[1] + c * t.strides[2] + d * t.strides[3];
+}
+double scalar(const void* p) {
+  return static_cast<double>(*static_cast<const float*>(p));
+}
+
+// Calls each(n, k, c of its group, c, p, q, r, s, h, w) for every product of a convolution.
+template <class Each>
+void for_products(const cudnnTensorStruct& x, const cudnnFilterStruct& w, const cudnnTensorStruct& y,
+                  const cudnnConvolutionStruct& conv, Each each) {
+  const std::int64_t per = y.dims[1] / conv.groups;
+  for (std::int64_t n = 0; n < y.dims[0]; ++n)
+    for (std::int64_t k = 0; k < y.dims[1]; ++k)
+      for (std::int64_t p = 0; p < y.dims[2]; ++p)
+        for (std::int64_t q = 0; q < y.dims[3]; ++q)
+          for (std::int64_t c = 0; c < w.dims[1]; ++c)
+            for (std::int64_t r = 0; r < w.dims[2]; ++r)
+              for (std::int64_t s = 0; s < w.dims[3]; ++s) {
+                const std::int64_t h = p * conv.stride_h - conv.pad_h + r,
+                                   v = q * conv.stride_w - conv.pad_w + s;
+                if (h < 0 || v < 0 || h >= x.dims[2] || v >= x.dims[3]) continue;
+                each(at(x, n, k / per * w.dims[1] + c, h, v), at(w, k, c, r, s), at(y, n, k, p, q));
+              }
+}
+
+std::int64_t span_of(const std::array<std::int64_t, 4>& dims) {
+  return dims[0] * dims[1] * dims[2] * dims[3];
+}
+// to = alpha·sums + beta·to
+void blend(cudnnDataType_t type, void* to, const std::vector<double>& sums, const void* alpha,
+           const void* beta) {
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto index = static_cast<std::int64_t>(i);
+    double value = scalar(alpha) * sums[i];
+    if (scalar(beta) != 0) value += scalar(beta) * get(type, to, index);
+    put(type, to, index, value);
+  }
+}
+
+template <class Perf, class Algo>
+cudnnStatus_t found(Algo algorithm, cudnnMathType_t math, int* count, Perf* timed) {
+  *count = 2;
+  timed[0] = {};
+  timed[0].algo = static_cast<Algo>(0);
+  timed[0].status = CUDNN_STATUS_SUCCESS;
+  timed[0].determinism = CUDNN_NON_DETERMINISTIC;
+  timed[1] = {};
+  timed[1].algo = algorithm;
+  timed[1].status = CUDNN_STATUS_SUCCESS;
+  timed[1].time = 1;
+  timed[1].memory = 4096;
+  timed[1].determinism = CUDNN_DETERMINISTIC;
+  timed[1].mathType = math;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+}  // namespace
+
+/// For tests: cuDNN's fused bias and activation is refused.
+bool host_cudnn_refuses_fusion = false;
+
+#define MADE(NAME, TYPE, STRUCT)             \
+  cudnnStatus_t cudnnCreate##NAME(TYPE* p) { \
+    *p = new STRUCT{};                       \
+    return CUDNN_STATUS_SUCCESS;             \
+  }                                          \
+  cudnnStatus_t cudnnDestroy##NAME(TYPE p) { \
+    delete p;                                \
+    return CUDNN_STATUS_SUCCESS;             \
+  }
+
+extern "C" {
+
+MADE(, cudnnHandle_t, cudnnContext)
+MADE(TensorDescriptor, cudnnTensorDescriptor_t, cudnnTensorStruct)
+MADE(FilterDescriptor, cudnnFilterDescriptor_t, cudnnFilterStruct)
+MADE(ConvolutionDescriptor, cudnnConvolutionDescriptor_t, cudnnConvolutionStruct)
+MADE(ActivationDescriptor, cudnnActivationDescriptor_t, cudnnActivationStruct)
+
+std::size_t cudnnGetVersion() {
+  return CUDNN_VERSION;
+}
+const char* cudnnGetErrorString(cudnnStatus_t) {
+  return "from the stand-in of cuDNN";
+}
+void cudnnGetLastErrorString(char* words, std::size_t) {
+  *words = '\0';
+}
+cudnnStatus_t cudnnSetStream(cudnnHandle_t, cudaStream_t) {
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t t, cudnnTensorFormat_t format,
+                                         cudnnDataType_t type, int n, int c, int h, int w) {
+  t->type = type;
+  t->dims = {n, c, h, w};
+  t->strides = strides_of(format, t->dims);
+  return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t t, cudnnDataType_t type,
+                                         cudnnTensorFormat_t format, int k, int c, int h, int w) {
+  t->type = type;
+  t->dims = {k, c, h, w};
+  t->strides = strides_of(format, t->dims);
+  return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t conv, int pad_h, int pad_w,
+                                              int u, int v, int, int, cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t compute) {
+  if (mode != CUDNN_CROSS_CORRELATION || compute != CUDNN_DATA_FLOAT) return CUDNN_STATUS_NOT_SUPPORTED;
+  *conv = {pad_h, pad_w, u, v, 1, CUDNN_DEFAULT_MATH};
+  return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t conv, int groups) {
+  conv->groups = groups;
+  return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t conv, cudnnMathType_t math) {
+  conv->math = math;
+  return CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnSetActivationDescriptor(cudnnActivationDescriptor_t a, cudnnActivationMode_t mode,
+                                           cudnnNanPropagation_t, double) {
+  a->mode = mode;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(
+    cudnnHandle_t, const cudnnTensorDescriptor_t, const void*, const cudnnFilterDescriptor_t,
+    const void*, const cudnnConvolutionDescriptor_t conv, const cudnnTensorDescriptor_t, void*, int,
+    int* count, cudnnConvolutionFwdAlgoPerf_t* timed, void*, std::size_t) {
+  return found(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, conv->math, count, timed);
+}
+cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(
+    cudnnHandle_t, const cudnnFilterDescriptor_t, const void*, const cudnnTensorDescriptor_t,
+    const void*, const cudnnConvolutionDescriptor_t conv, const cudnnTensorDescriptor_t, void*, int,
+    int* count, cudnnConvolutionBwdDataAlgoPerf_t* timed, void*, std::size_t) {
+  return found(CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, conv->math, count, timed);
+}
+cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
+    cudnnHandle_t, const cudnnTensorDescriptor_t, const void*, const cudnnTensorDescriptor_t,
+    const void*, const cudnnConvolutionDescriptor_t conv, const cudnnFilterDescriptor_t, void*, int,
+    int* count, cudnnConvolutionBwdFilterAlgoPerf_t* timed, void*, std::size_t) {
+  return found(CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, conv->math, count, timed);
+}
+
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void* alpha, const cudnnTensorDescriptor_t x_,
+                                      const void* x, const cudnnFilterDescriptor_t w_, const void* w,
+                                      const cudnnConvolutionDescriptor_t conv, cudnnConvolutionFwdAlgo_t,
+                                      void*, std::size_t, const void* beta,
+                                      const cudnnTensorDescriptor_t y_, void* y) {
+  std::vector<double> sums(static_cast<std::size_t>(span_of(y_->dims)));
+  for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
+    sums[static_cast<std::size_t>(o)] += get(x_->type, x, i) * get(w_->type, w, j);
+  });
+  blend(y_->type, y, sums, alpha, beta);
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnConvolutionBiasActivationForward(
+    cudnnHandle_t, const void*, const cudnnTensorDescriptor_t x_, const void* x,
+    const cudnnFilterDescriptor_t w_, const void* w, const cudnnConvolutionDescriptor_t conv,
+    cudnnConvolutionFwdAlgo_t, void*, std::size_t, const void*, const cudnnTensorDescriptor_t,
+    const void*, const cudnnTensorDescriptor_t bias_, const void* bias,
+    const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y_, void* y) {
+  if (host_cudnn_refuses_fusion) return CUDNN_STATUS_NOT_SUPPORTED;
+  std::vector<double> sums(static_cast<std::size_t>(span_of(y_->dims)));
+  for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
+    sums[static_cast<std::size_t>(o)] += get(x_->type, x, i) * get(w_->type, w, j);
+  });
+  for (std::int64_t n = 0; n < y_->dims[0]; ++n)
+    for (std::int64_t k = 0; k < y_->dims[1]; ++k)
+      for (std::int64_t p = 0; p < y_->dims[2]; ++p)
+        for (std::int64_t q = 0; q < y_->dims[3]; ++q) {
+          const std::int64_t o = at(*y_, n, k, p, q);
+          double value =
+              sums[static_cast<std::size_t>(o)] + get(bias_->type, bias, at(*bias_, 0, k, 0, 0));
+          if (activation->mode == CUDNN_ACTIVATION_RELU && value < 0) value = 0;
+          put(y_->type, y, o, value);
+        }
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void* alpha,
+                                           const cudnnFilterDescriptor_t w_, const void* w,
+                                           const cudnnTensorDescriptor_t y_, const void* dy,
+                                           const cudnnConvolutionDescriptor_t conv,
+                                           cudnnConvolutionBwdDataAlgo_t, void*, std::size_t,
+                                           const void* beta, const cudnnTensorDescriptor_t x_,
+                                           void* dx) {
+  std::vector<double> sums(static_cast<std::size_t>(span_of(x_->dims)));
+  for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
+    sums[static_cast<std::size_t>(i)] += get(y_->type, dy, o) * get(w_->type, w, j);
+  });
+  blend(x_->type, dx, sums, alpha, beta);
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void* alpha,
+                                             const cudnnTensorDescriptor_t x_, const void* x,
+                                             const cudnnTensorDescriptor_t y_, const void* dy,
+                                             const cudnnConvolutionDescriptor_t conv,
+                                             cudnnConvolutionBwdFilterAlgo_t, void*, std::size_t,
+                                             const void* beta, const cudnnFilterDescriptor_t w_,
+                                             void* dw) {
+  std::vector<double> sums(static_cast<std::size_t>(span_of(w_->dims)));
+  for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
+    sums[static_cast<std::size_t>(j)] += get(x_->type, x, i) * get(y_->type, dy, o);
+  });
+  blend(w_->type, dw, sums, alpha, beta);
+  return CUDNN_STATUS_SUCCESS;
+}
+
+}  // extern "C"
+
+// --- cuBLASLt: its descriptors hold a few 64-bit words, which are ours here.
+namespace {
+
+struct Matmul {
+  std::int32_t trans_a = CUBLAS_OP_N, trans_b = CUBLAS_OP_N;
+};
+struct Matrix {
+  cudaDataType_t type;
+  std::uint64_t rows, cols;
+  std::int64_t leading;
+  double get(const void* p, std::uint64_t r, std::uint64_t c) const {
+    const std::size_t i = r + c * static_cast<std::uint64_t>(leading);
+    if (type == CUDA_R_32F) return static_cast<double>(static_cast<const float*>(p)[i]);
+    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]));
+  }
+};
+template <class To, class From>
+To* as(From* p) {
+  return reinterpret_cast<To*>(p);
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* cublasLtGetStatusName(cublasStatus_t) {
+  return "cublas";
+}
+const char* cublasLtGetStatusString(cublasStatus_t) {
+  return "from the stand-in of cuBLASLt";
+}
+std::size_t cublasLtGetVersion() {
+  return CUBLAS_VERSION;
+}
+cublasStatus_t cublasLtCreate(cublasLtHandle_t* h) {
+  *h = as<cublasLtContext>(new int);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t h) {
+  delete as<int>(h);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* d, cublasComputeType_t, cudaDataType_t) {
+  *d = as<cublasLtMatmulDescOpaque_t>(new Matmul);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
+  delete as<Matmul>(d);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
+                                              cublasLtMatmulDescAttributes_t which, const void* value,
+                                              std::size_t bytes) {
+  std::int32_t& to =
+      which == CUBLASLT_MATMUL_DESC_TRANSA ? as<Matmul>(d)->trans_a : as<Matmul>(d)->trans_b;
+  if (bytes != sizeof to) return CUBLAS_STATUS_INVALID_VALUE;
+  std::memcpy(&to, value, bytes);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* l, cudaDataType type,
+                                          std::uint64_t rows, std::uint64_t cols, std::int64_t leading) {
+  *l = as<cublasLtMatrixLayoutOpaque_t>(new Matrix{type, rows, cols, leading});
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) {
+  delete as<Matrix>(l);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
+  *p = as<cublasLtMatmulPreferenceOpaque_t>(new int);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
+  delete as<int>(p);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
+                                                    cublasLtMatmulPreferenceAttributes_t, const void*,
+                                                    std::size_t) {
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                              cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulHeuristicResult_t results[], int* count) {
+  results[0] = {};
+  results[0].state = CUBLAS_STATUS_SUCCESS;
+  *count = 1;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
+                                                    cublasLtMatmulAlgoConfigAttributes_t, void* value,
+                                                    std::size_t bytes, std::size_t*) {
+  std::memset(value, 0, bytes);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t a_, const void* b, cublasLtMatrixLayout_t b_,
+                              const void* beta, const void* c, cublasLtMatrixLayout_t c_, void* to,
+                              cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t*, void*, std::size_t,
+                              cudaStream_t) {
+  const Matrix &ma = *as<const Matrix>(a_), &mb = *as<const Matrix>(b_), &mc = *as<const Matrix>(c_);
+  const bool ta = as<Matmul>(d)->trans_a == CUBLAS_OP_T, tb = as<Matmul>(d)->trans_b == CUBLAS_OP_T;
+  const std::uint64_t depth = ta ? ma.rows : ma.cols;
+  if ((ta ? ma.cols : ma.rows) != mc.rows || (tb ? mb.rows : mb.cols) != mc.cols ||
+      (tb ? mb.cols : mb.rows) != depth || scalar(beta) != 0 || c != to)
+    return CUBLAS_STATUS_INVALID_VALUE;
+  for (std::uint64_t j = 0; j < mc.cols; ++j)
+    for (std::uint64_t i = 0; i < mc.rows; ++i) {
+      double sum = 0;
+      for (std::uint64_t k = 0; k < depth; ++k)
+        sum += (ta ? ma.get(a, k, i) : ma.get(a, i, k)) * (tb ? mb.get(b, j, k) : mb.get(b, k, j));
+      put(mc.type == CUDA_R_32F ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, to,
+          static_cast<std::int64_t>(i + j * static_cast<std::uint64_t>(mc.leading)),
+          scalar(alpha) * sum);
+    }
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+}  // extern "C"
