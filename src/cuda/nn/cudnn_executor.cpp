@@ -265,8 +265,9 @@ const StepResults& CudnnExecutor::results() const {
 }
 
 std::span<const float> CudnnExecutor::logits() {
-  const Tensor& logits = current().logits;
-  logits_ = host_values(logits);
+  const std::vector<float> now = host_values(current().logits);
+  logits_.resize(now.size());  // the place stays: a span of an earlier call holds the same
+  std::copy(now.begin(), now.end(), logits_.begin());
   return logits_;
 }
 

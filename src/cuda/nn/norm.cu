@@ -66,19 +66,38 @@ struct Values {  // Σ x
   }
 };
 
+// The mean of a channel's first values: near enough to the channel's own that Σ (x − shift)² loses
+// nothing when the mean is taken off it. One value alone may lie far out.
+template <class T, int V>
+__device__ inline Pack<float, V> shift_of(const T* x, unsigned rows, unsigned packs,
+                                          unsigned channel_pack) {
+  constexpr unsigned most = 8;
+  const unsigned count = rows < most ? rows : most;
+  Pack<float, V> sum{};
+  for (unsigned r = 0; r < count; ++r) {
+    const Pack<T, V> p = load<T, V>(x, static_cast<std::size_t>(r) * packs + channel_pack);
+#pragma unroll
+    for (int k = 0; k < V; ++k) sum.v[k] += wide(p.v[k]);
+  }
+#pragma unroll
+  for (int k = 0; k < V; ++k) sum.v[k] /= static_cast<float>(count);
+  return sum;
+}
+
 template <class T>
-struct Moments {  // Σ (x − x₀), Σ (x − x₀)², x₀ being the channel's first value
+struct Moments {  // Σ (x − shift), Σ (x − shift)²
   const T* x;
+  unsigned rows, channels;
   template <int V>
-  __device__ Pack<T, V> begin(unsigned channel_pack) const {
-    return load<T, V>(x, channel_pack);
+  __device__ Pack<float, V> begin(unsigned channel_pack) const {
+    return shift_of<T, V>(x, rows, channels / V, channel_pack);
   }
   template <int V>
-  __device__ void run(std::size_t pack, const Pack<T, V>& first, Pair (&sum)[V]) const {
+  __device__ void run(std::size_t pack, const Pack<float, V>& shift, Pair (&sum)[V]) const {
     const Pack<T, V> p = load<T, V>(x, pack);
 #pragma unroll
     for (int k = 0; k < V; ++k) {
-      const float d = wide(p.v[k]) - wide(first.v[k]);
+      const float d = wide(p.v[k]) - shift.v[k];
       sum[k].a += d;
       sum[k].b = fmaf(d, d, sum[k].b);
     }
@@ -157,11 +176,12 @@ struct KeepGradients {
 template <class T>
 struct KeepStatistics {
   const T* x;
-  unsigned rows;
+  unsigned rows, channels;
   NormLayer layer;
   __device__ void operator()(unsigned c, double a, double b) const {
     const double m = a / rows;
-    const auto mean = static_cast<float>(static_cast<double>(wide(x[c])) + m);
+    const auto mean =
+        static_cast<float>(static_cast<double>(shift_of<T, 1>(x, rows, channels, c).v[0]) + m);
     const double spread = b / rows - m * m;
     const auto variance = static_cast<float>(spread < 0 ? 0 : spread);  // NaN stays
     const auto unbiased = static_cast<float>(rows > 1 ? static_cast<double>(rows) / (rows - 1.0) : 1.0);
@@ -302,8 +322,8 @@ void norm_training(Type type, const void* x, void* y, unsigned rows, unsigned ch
     using T = decltype(sample);
     constexpr int V = PackSize<decltype(pack)>::value;
     const auto* from = static_cast<const T*>(x);
-    sum_columns<V>(Moments<T>{from}, rows, channels, KeepStatistics<T>{from, rows, layer}, scratch,
-                   stream);
+    sum_columns<V>(Moments<T>{from, rows, channels}, rows, channels,
+                   KeepStatistics<T>{from, rows, channels, layer}, scratch, stream);
   });
   apply(type, x, y, rows, channels, layer, layer.mean, layer.variance, stream);
 }

@@ -65,7 +65,8 @@ void InferRun::take_parts(std::span<double> seconds) {
 }
 
 Check InferRun::verify() {
-  const std::vector<float> timed(executor_->logits().begin(), executor_->logits().end());
+  const std::span<const float> last = executor_->logits();
+  const std::vector<float> timed(last.begin(), last.end());
   load();
   Check check =
       check_layers(graph_, *executor_, batch_, nn::Mode::inference, {}, params_, seed_, device_);

@@ -50,10 +50,14 @@ DataParallel::DataParallel(const WorkContext& context, const nn::Graph& graph, n
       tensors_(bucket_tensors(executor.buckets())),
       plant_(planted(context.rank)) {}
 
-void DataParallel::join() {
+void DataParallel::join(const MakeReducer& make) {
   demand_same_network(comm_, graph_, executor_);
   together(comm_, [&] { executor_.initialise(); });
   broadcast_network(comm_, graph_, executor_);
+  if (make) {
+    reducer_ = make(comm_, executor_);
+    return;
+  }
   Communicator own = comm_.duplicate();
   together(comm_, [&] {
     reducer_ = make_mpi_reducer(std::move(own), executor_.buckets(),

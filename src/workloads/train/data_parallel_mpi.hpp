@@ -2,6 +2,7 @@
 /// One rank's part in training one network on several: the reduction, and that the replicas stay equal.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,14 +20,19 @@ namespace dlscale {
 /// Why this launch can't do what `overlap` asks for, or empty.
 std::string overlap_unavailable(const Params& params);
 
+/// What sums the gradients of an executor among the ranks of `comm`, made by all of them together.
+using MakeReducer =
+    std::function<std::unique_ptr<nn::GradientReducer>(const Communicator& comm, nn::Executor& executor)>;
+
 class DataParallel {
  public:
   /// All must outlive it. The executor's training program is prepared.
   /// @note Collective over the participants, like all functions without "local" beside them.
   DataParallel(const WorkContext& context, const nn::Graph& graph, nn::Executor& executor);
 
-  /// The same network on all ranks, with the first one's values; then the reducer can be used.
-  void join();
+  /// The same network on all ranks, with the first one's values; then the reducer can be used. `make`
+  /// empty: MPI sums, as the key `overlap` says.
+  void join(const MakeReducer& make = {});
   nn::GradientReducer& reducer() { return *reducer_; }  ///< local
 
   /// Compares the replicas when it is time, after so many steps; throws FailedTogether if they differ.

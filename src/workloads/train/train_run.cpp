@@ -32,9 +32,11 @@ int participants_of(const WorkContext& context) {
 
 }  // namespace
 
-TrainRun::TrainRun(const WorkContext& context, MakeExecutor make, const NetworkDevice& device)
+TrainRun::TrainRun(const WorkContext& context, MakeExecutor make, const NetworkDevice& device,
+                   MakeReducer reducer)
     : context_(context),
       make_(std::move(make)),
+      make_reducer_(std::move(reducer)),
       device_(device),
       whole_(train_is_parallel(context.params)),
       communicates_(train_communicates(context.params)),
@@ -49,7 +51,7 @@ void TrainRun::prepare() {
   together(*context_.participants, [&] { prepare_alone(); });
   if (!communicates_) return;
   parallel_.emplace(context_, graph_, *executor_);
-  parallel_->join();
+  parallel_->join(make_reducer_);
   trainer_->reduce_with(&parallel_->reducer());
 }
 

@@ -20,7 +20,9 @@ using MakeExecutor = std::function<std::unique_ptr<nn::Executor>(const nn::Graph
 
 class TrainRun final : public Workload {
  public:
-  TrainRun(const WorkContext& context, MakeExecutor make, const NetworkDevice& device = {});
+  /// `reducer` empty: gradients are summed by MPI.
+  TrainRun(const WorkContext& context, MakeExecutor make, const NetworkDevice& device = {},
+           MakeReducer reducer = {});
 
   void prepare() override;
   void begin_block(std::int32_t block) override;
@@ -46,6 +48,7 @@ class TrainRun final : public Workload {
 
   WorkContext context_;
   MakeExecutor make_;
+  MakeReducer make_reducer_;
   NetworkDevice device_;
   bool whole_, communicates_;  ///< one network on all ranks; its gradients are reduced
   Params params_;              ///< with this rank's batch
