@@ -47,6 +47,7 @@ get_property(cuda_sources GLOBAL PROPERTY DLSCALE_CUDA_SOURCES)
 file(GLOB cuda_room CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cpp ${CMAKE_CURRENT_LIST_DIR}/*.cu)
 if(NOT TARGET dlscale_nccl)
   list(FILTER cuda_room EXCLUDE REGEX "/nccl[^/]*$")
+  list(APPEND cuda_room ${CMAKE_CURRENT_LIST_DIR}/without_nccl/reducer.cpp)
 endif()
 
 # Networks need cuDNN 9; without it the module has the other workloads.

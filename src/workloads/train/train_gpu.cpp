@@ -26,6 +26,31 @@ Cost cost_of_one(const Params& params, int threads) {
   return cost;
 }
 
+std::vector<Key> keys() {
+  std::vector<Key> list = gpu_network_keys(train_keys());
+  list.push_back({"implementation",
+                  std::string("nccl"),
+                  "of the sums of gradients: nccl = on the GPUs, mpi = on the host",
+                  {},
+                  {},
+                  {"nccl", "mpi"}});
+  return list;
+}
+
+// Those of the CPU; of every second that sums gradients it is MPI that does.
+std::vector<Params> examples() {
+  std::vector<Params> list = train_examples();
+  int parallel = 0;
+  for (Params& p : list)
+    p.set("implementation", std::string(train_is_parallel(p) && ++parallel % 2 == 0 ? "mpi" : "nccl"));
+  return list;
+}
+
+// MPI's threads are of no concern to NCCL.
+std::string unavailable(const Params& params) {
+  return params.text("implementation") == "nccl" ? std::string() : overlap_unavailable(params);
+}
+
 Cost cost(const Params& params, int ranks, int threads) {
   const Cost one = cost_of_one(train_of_one_rank(params, ranks), threads);
   return train_is_parallel(params) ? over_all_ranks(one, params, ranks) : one;
@@ -39,18 +64,18 @@ Entry train_cuda_entry() {
   entry.variant = "cuda";
   entry.description =
       "training steps of a whole network, on every GPU by itself or on all together, through cuDNN; "
-      "gradients are summed by MPI on the host";
+      "gradients are summed by NCCL, or by MPI on the host";
   entry.rate = RateKind::images;
-  entry.keys = gpu_network_keys(train_keys());
+  entry.keys = keys();
   entry.parts = {nn::step_part_names.begin(), nn::step_part_names.end()};
   entry.epochs = train_epochs();
-  entry.examples = train_examples;
+  entry.examples = examples;
   entry.validate = train_validate;
   entry.distributed = train_is_parallel;
   entry.single = train_is_parallel;  // what happens in a step is seen step by step
   entry.unsuited = train_unsuited;
   entry.buckets = train_buckets;
-  entry.unavailable = overlap_unavailable;
+  entry.unavailable = unavailable;
   entry.cost = cost;
   entry.roofs = gpu_network_roofs;
   entry.layers = train_layers;
