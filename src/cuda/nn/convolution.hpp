@@ -46,9 +46,9 @@ class Convolution {
   explicit Convolution(const ConvShape& shape, bool biased = false, bool relu = false);
 
   /// Times the library's algorithms on these arrays, of which the result is overwritten, with at most so
-  /// much workspace. Deterministic ones where there are any; Winograd's only if `winograd`, then wherever
-  /// there is one; those by Fourier transforms never. Throws Error(case_failed) when there is none. A shape found in
-  /// `known` is not timed again.
+  /// much workspace. Deterministic ones where there are any; Winograd's only if `winograd`, then
+  /// wherever there is one; those by Fourier transforms never. Throws Error(case_failed) when there is
+  /// none. A shape found in `known` is not timed again.
   void choose_forward(const Cudnn& library, const void* x, const void* w, const void* bias, void* y,
                       void* workspace, std::size_t most, bool winograd, ConvChoices& known,
                       const Stream& stream);

@@ -21,8 +21,8 @@ namespace dlscale {
 std::string overlap_unavailable(const Params& params);
 
 /// What sums the gradients of an executor among the ranks of `comm`, made by all of them together.
-using MakeReducer =
-    std::function<std::unique_ptr<nn::GradientReducer>(const Communicator& comm, nn::Executor& executor)>;
+using MakeReducer = std::function<std::unique_ptr<nn::GradientReducer>(const Communicator& comm,
+                                                                       nn::Executor& executor)>;
 
 class DataParallel {
  public:
