@@ -33,7 +33,13 @@ int fault_of(const char* path) {
   close(file);
   if (size > 0 && std::strncmp(text, "hang", 4) == 0)
     for (;;) pause();
-  return size > 0 ? std::atoi(text) : 0;
+  const int error = size > 0 ? std::atoi(text) : 0;
+  if (error != 0) {  // $FAULTY_IO_SWITCH.hit says that it has happened
+    char hit[4096];
+    std::snprintf(hit, sizeof hit, "%s.hit", trigger);
+    close(static_cast<int>(syscall(SYS_openat, AT_FDCWD, hit, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)));
+  }
+  return error;
 }
 
 int fault_of(int descriptor) {

@@ -22,10 +22,12 @@ def test_training_explodes():
         expect(states.pop("train") == "failed" and set(states.values()) == {"completed"}, f"{name}: {states}")
         row = next(c for c in cases if c["workload"] == b"train")
         message = row["message"].decode()
-        expect(re.search(r"^rank 0: training failed at step [1-9][0-9]*: .* on ", message), f"{name}: {message}")
+        failed = re.search(r"^rank 0: training failed at step ([1-9][0-9]*): .* on ", message)
+        expect(failed, f"{name}: {message}")
         expect(re.search(r"tensor [a-z ]*: .*[a-z0-9_]+\.(weight|bias)|output of [a-z0-9_]+", message), f"{name}: {message}")
         expect("lower lr" in message and "training failed" in result.stdout, f"{name}: {message}")
-        expect(row["check_passed"] == -1 and row["samples"] == 0, f"{name}: {row['samples']} samples are measured")
+        # Steps before it may have been measured where warming up was cut short by the budget: never the one that failed.
+        expect(row["check_passed"] == -1 and row["samples"] < int(failed[1]), f"{name}: {row['samples']} samples are measured")
         check_file(path)
 
 

@@ -19,6 +19,7 @@ class Staged:
         self.folder.mkdir()
         self.local.mkdir()
         self.path, self.switch = self.folder / "run.h5", WORK / f"net-{name}.switch"
+        self.hit = WORK / f"net-{name}.switch.hit"  # an error was given
         # The lock lies there too, and is written before the faults begin.
         self.environment = {"DLSCALE_TEST_STAGE": "1", "TMPDIR": str(self.local), **faulty(self.path, self.switch)}
         self.exports = [word for key in self.environment if key != "TMPDIR" for word in ("-x", f"{key}={self.environment[key]}")]
@@ -62,10 +63,15 @@ def states(path, swmr=False):
 def test_network_full_for_a_while():
     """A copy on the way fails: told once, and the run goes on; the last copy has everything."""
     staged = Staged("while")
-    process = staged.start(*HELD)
+    process = staged.start("--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=9", "--set", "run.time_budget=24s")
     staged.switch.write_text(str(errno.ENOSPC))
-    time.sleep(4)
+    # Copies may take one per cent of the time: on a slow machine the next one is far.
+    deadline = time.monotonic() + 30
+    while not staged.hit.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
     expect(process.poll() is None, "the run ended")
+    expect(staged.hit.exists(), "no copy was tried in 30 s")
+    time.sleep(0.5)
     staged.switch.unlink()
     _, errors = process.communicate(timeout=90)
     expect(process.returncode == 0, f"exit code {process.returncode}: {errors[-400:]}")
