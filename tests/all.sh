@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Everything that a change must pass, in 25 to 35 minutes on two cores; the sanitizers only if 5 of 25 are left. Ends
+# Everything that a change must pass, in 35 to 50 minutes on two cores; the sanitizers only if 5 of 25 are left. Ends
 # with "N passed, N failed, N skipped"; exit code 0 only when nothing failed.
 set -uo pipefail
 # shellcheck source=lib.sh
