@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "measure/rounds.hpp"
+#include "summary/requirements.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
@@ -63,6 +64,8 @@ std::vector<CaseOutcome> Director::run() {
   // Predictions may exceed the budget; group ends are then scaled into it.
   const double scale =
       s_.plan.budget_s > 0 && total_s > s_.plan.budget_s ? s_.plan.budget_s / total_s : 1;
+  for (const Case& c : s_.plan.cases)
+    if (c.status == CaseStatus::skipped && !c.require.empty()) judge_requirements(c.id);
   double end_s = elapsed_s();
   for (const auto& [group, ids] : groups) {
     for (const int id : ids) end_s += scale * plan_case(id).budget_s;
@@ -212,8 +215,6 @@ void Director::finish(int id) {
   o.status = CaseStatus::completed;
   r.status = to_string(CaseStatus::completed);
   judge_requirements(id);
-  for (const std::string& missed : o.missed) r.message += (r.message.empty() ? "" : "; ") + missed;
-  s_.file.update_case(r);
   save();
   ++done_;
   s_.progress.note(fmt::format(
@@ -279,27 +280,13 @@ void Director::record_clocks(int id, int block) {
 }
 
 void Director::judge_requirements(int id) {
-  const Case& c = plan_case(id);
   CaseOutcome& o = outcome(id);
-  for (const auto& [name, asked] : c.require) {
-    double got = not_a_number;
-    bool met = false;
-    if (name == "min_rate") {
-      got = roof_share(c, s_.plan.cases, outcomes_).slowest;
-      met = got >= asked;
-    } else if (name == "min_flops") {
-      got = flops_per_rank(c) / percentile(o.rank_seconds, 1);
-      met = got >= asked;
-    } else if (name == "max_time") {
-      got = percentile(o.rank_seconds, 1);
-      met = got <= asked;
-    }
-    if (!met)
-      o.missed.push_back(
-          fmt::format("require {} = {} missed (slowest rank: {:.4g}) look at that rank, or correct the "
-                      "requirement",
-                      name, asked, got));
-  }
+  CaseRow& r = row(id);
+  o.missed = missed_requirements(plan_case(id), s_.plan.cases, outcomes_);
+  for (const MissedRequirement& missed : o.missed)
+    r.message += (r.message.empty() ? "" : "; ") + missed.sentence;
+  r.results_json = with_missed(r.results_json, o.missed);
+  s_.file.update_case(r);
 }
 
 std::vector<std::int64_t> Director::repeats() const {

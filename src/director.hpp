@@ -72,7 +72,7 @@ class Director {
   void fail(int id, const std::string& message);
   void record_clocks(int id, int block);
   void update_row(int id);
-  void judge_requirements(int id);
+  void judge_requirements(int id);  ///< into the outcome and the file
   CaseController& controller(int id) { return controllers_[static_cast<std::size_t>(id)]; }
   Tally& tally(int id) { return tallies_[static_cast<std::size_t>(id)]; }
   CaseOutcome& outcome(int id) { return outcomes_[static_cast<std::size_t>(id)]; }

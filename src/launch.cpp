@@ -191,6 +191,12 @@ void Run::close_finished() {
         ExitCode::case_failed,
         fmt::format("nothing to resume: every case of {} is done, and some failed", line_.resume),
         "a failed case is not tried again", "see its message with dlscale-report");
+  if (resume_.earlier_misses)
+    throw Error(ExitCode::requirement_missed,
+                fmt::format("nothing to resume: every case of {} is done, and some missed what was "
+                            "required of them",
+                            line_.resume),
+                "a completed case is not measured again", "see its message with dlscale-report");
   std::printf("nothing to resume: every case of %s is done\n", line_.resume.c_str());
 }
 
@@ -289,7 +295,7 @@ int Run::measure() {
 }
 
 int Run::finish(Director& director, const std::vector<CaseOutcome>& outcomes) {
-  bool failed = resume_.earlier_failures, missed = false;
+  bool failed = resume_.earlier_failures, missed = resume_.earlier_misses;
   for (const CaseOutcome& o : outcomes) {
     failed = failed || o.status == CaseStatus::failed;
     missed = missed || !o.missed.empty();

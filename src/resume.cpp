@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "device/gpu_module.hpp"
 #include "launch.hpp"
+#include "summary/requirements.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
@@ -67,6 +68,7 @@ ResumePlan read_resume(const CommandLine& line, int ranks, const std::string& bu
   plan.first_case_id = static_cast<int>(state.cases.size());
   for (const CaseRow& row : state.cases) {
     plan.earlier_failures = plan.earlier_failures || row.status == "failed";
+    plan.earlier_misses = plan.earlier_misses || names_missed(row.results_json);
     if (!is_open(row)) continue;
     plan.superseded.push_back(row);
     if (!always_again(row.role)) plan.open.insert(row.repro);

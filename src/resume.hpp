@@ -17,7 +17,7 @@ struct ResumePlan {
   bool active = false;
   Config config;
   int launch = 0, first_case_id = 0;
-  bool earlier_failures = false;
+  bool earlier_failures = false, earlier_misses = false;
   std::set<std::string> open;       ///< repro texts of cases that are not done
   std::string warning;              ///< what the user must know of the file; empty: nothing
   std::vector<CaseRow> superseded;  ///< rows of earlier launches that this one measures again

@@ -11,6 +11,11 @@
 
 namespace dlscale {
 
+/// A key of `require` that was not met, and a sentence about it.
+struct MissedRequirement {
+  std::string name, sentence;
+};
+
 struct CaseOutcome {
   CaseStatus status = CaseStatus::planned;
   std::string message;
@@ -25,7 +30,7 @@ struct CaseOutcome {
   bool batched = false;  ///< several repetitions per sample
   CaseMeans means;
   bool check_passed = false;
-  std::vector<std::string> missed;  ///< sentences, one per missed `require`
+  std::vector<MissedRequirement> missed;
 };
 
 /// Completed, with a passed check and a time: nothing else counts as a rate, a roof or in a ratio.

@@ -204,7 +204,7 @@ std::string render_table(const RunSummary& run) {
     text += case_line(run, c) + '\n';
     const CaseOutcome& o = run.outcome(c);
     if (!o.message.empty()) text += wrapped("", o.message);
-    for (const std::string& missed : o.missed) text += wrapped("", missed);
+    for (const MissedRequirement& missed : o.missed) text += wrapped("", missed.sentence);
   }
   return text;
 }

@@ -88,6 +88,15 @@ def test_skipped_and_missed():
     result = run(mpirun(1, job, "-o", WORK / "require.h5"))
     check_code(result, 3)
     expect("max_time" in result.stdout, "the summary does not name it")
+    # Nothing is known of a skipped case: it misses what is required of it.
+    path = WORK / "require_skipped.h5"
+    job.write_text('[run]\ntime_budget = 2\n[[case]]\nworkload = "gemm"\nm = 500000\nn = 500000\nk = 500000\nrequire = { max_time = 1e9 }\n')
+    result = run(mpirun(1, job, "-o", path))
+    check_code(result, 3)
+    expect("max_time" in result.stdout, "the summary does not name what a skipped case missed")
+    message = next(c["message"] for c in read_cases(path)[0] if c["status"] == b"skipped")
+    expect(b"iB" in message and b"max_time" in message, str(message))
+    check_code(run(mpirun(1, "--resume", path)), 3)
 
 
 def test_selftest():
