@@ -2,23 +2,13 @@
 #include "ending.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <csignal>
 
 #include "base/error.hpp"
 #include "comm/watchdog_exit.hpp"
 
 namespace dlscale {
-namespace {
 
-void say(const std::string& text) {
-  // One write, no stdio: the main thread may hold its locks.
-  const std::string line = "dlscale: " + text + "\n";
-  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
-}
-
-}  // namespace
+using watchdog::print_line;
 
 void Ending::watch(RunFile* file) {
   const std::lock_guard lock(mutex_);
@@ -33,9 +23,9 @@ bool Ending::close(const Way& way, int failed_case, const std::string& message) 
                                    file_->not_closed("its file system does not answer"));
   std::string why_not;
   if (file_->close_from_other_thread(way.status, way.patience_s, failed_case, message, &why_not))
-    say(fmt::format("{} closed ({}); go on with --resume {}", path, way.status, path));
+    print_line(fmt::format("{} closed ({}); go on with --resume {}", path, way.status, path));
   else
-    say(why_not);
+    print_line(why_not);
   return true;
 }
 
@@ -44,7 +34,7 @@ void Ending::on_signal(int signal_number) {
   // nothing to add.
   const Way way{
       .status = "interrupted", .exit_code = 128 + signal_number, .patience_s = 0.4, .limit_s = 10};
-  if (close(way, -1, "")) say(fmt::format("ended by signal {}", signal_number));
+  if (close(way, -1, "")) print_line(fmt::format("ended by signal {}", signal_number));
 }
 
 void Ending::on_expired(const std::string& sentence) {

@@ -42,8 +42,8 @@ void Watchdog::Impl::expire() {
   if (ending_.exchange(true)) return;
   tell_all(watchdog::Kind::hold, expired_code, "");
   const auto text = watchdog::absence_sentence(watchdog::find_absence(words_), words_, setup_.hosts);
+  watchdog::leave_at_the_latest_in(closing_s, expired_code);  // before printing: nobody may be reading
   watchdog::print_line(text);
-  watchdog::leave_at_the_latest_in(closing_s, expired_code);
   if (setup_.rank == 0) call(setup_.on_expired, text);
   tell_all(watchdog::Kind::leave, expired_code, text);
   _exit(expired_code);

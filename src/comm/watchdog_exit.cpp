@@ -21,7 +21,10 @@ void leave_at_the_latest_in(double seconds, int exit_code, const std::string& li
   try {
     std::thread([seconds, exit_code, line] {
       sleep_s(seconds);
-      if (!line.empty()) print_line(line);
+      if (!line.empty()) {
+        leave_at_the_latest_in(1, exit_code);  // nobody may be reading stderr
+        print_line(line);
+      }
       _exit(exit_code);
     }).detach();
   } catch (const std::system_error&) {  // no thread to be had: go on without this net
