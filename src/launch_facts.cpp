@@ -65,10 +65,10 @@ std::string resolve_device(const MpiSession& session, const std::string& asked) 
   bool has_cuda_work = false;
   for (const Entry& entry : registry()) has_cuda_work = has_cuda_work || entry.variant == "cuda";
   if (asked == "cpu" || (asked == "auto" && !has_cuda_work)) return "cpu";
+  if (asked == "auto") return agree(session.world(), finds_gpu(), "no GPU").ok ? "cuda" : "cpu";
   const GpuProbe& probe = probe_gpus();
   const Agreement agreed = agree(session.world(), probe.usable(), probe.why);
   if (agreed.ok) return "cuda";
-  if (asked == "auto") return "cpu";
   throw Error(ExitCode::refused, agreed.message);
 }
 

@@ -112,7 +112,7 @@ Config selftest_config(const CommandLine& line, int ranks) {
   CommandLine whole = line;
   // Variants differ in their keys: examples are those of the device. noop has none of its own.
   const std::string asked = load_config(line, find_jobs_dir()).run.device;
-  const bool gpu = asked == "cuda" || (asked == "auto" && probe_gpus().usable());
+  const bool gpu = asked == "cuda" || (asked == "auto" && finds_gpu());
   for (const Entry& entry : registry())
     for (const Params& params : entry.examples()) {
       if (entry.variant != (gpu ? "cuda" : "cpu") && entry.name != "noop") continue;

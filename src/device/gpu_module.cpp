@@ -90,6 +90,11 @@ const GpuProbe& probe_gpus() {
   return once;
 }
 
+bool finds_gpu() {
+  static void* const driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);  // as CUDA's runtime does
+  return driver != nullptr && probe_gpus().usable();
+}
+
 void* gpu_symbol(const char* name) {
   void* handle = module_once().handle;
   return handle == nullptr ? nullptr : dlsym(handle, name);

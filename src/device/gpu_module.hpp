@@ -26,6 +26,10 @@ struct GpuProbe {
 /// path; kept loaded. Asked once per process.
 const GpuProbe& probe_gpus();
 
+/// What --device auto asks. Without a driver the answer is no before the module is loaded, which takes
+/// every rank some 0.1 s, and more where its libraries come over a network.
+bool finds_gpu();
+
 /// A function the module exports under this name; nullptr where there is no module of this very build.
 void* gpu_symbol(const char* name);
 
