@@ -4,9 +4,8 @@
 ///
 ///   before     local work at the beginning of a repetition: of one rank, the others wait for it
 ///   after      local work at its end
-///   mpi        every MPI call of the repetition that mpi_meter.cpp lists takes so much longer, on the
-///   main
-///              thread
+///   mpi        every call of the main thread in the repetition that mpi_meter.cpp lists takes so much
+///              longer
 ///   neighbour  a thread that streams through memory while the case's samples are taken
 #pragma once
 
