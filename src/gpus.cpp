@@ -63,7 +63,7 @@ std::string gpus_to_json(const std::vector<RankFacts>& ranks) {
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     const GpuDevice* gpu = gpu_of(ranks[r]);
     if (gpu == nullptr) continue;
-    const int distance = numa_distance(ranks[r].host.numa, gpu->numa);
+    const int distance = gpu->numa_distance;
     list.push_back({{"rank", r},
                     {"name", gpu->name},
                     {"uuid", gpu->uuid},

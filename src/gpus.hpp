@@ -18,7 +18,7 @@ std::vector<int> assign_gpus(const std::vector<RankFacts>& ranks);
 /// @return what went wrong, the same on all ranks; empty when nothing did. @note Collective.
 std::string take_gpus(const MpiSession& session, std::vector<RankFacts>& facts);
 
-/// Index and distance of every rank's GPU, for the record: [{rank, uuid, pci, numa, numa_distance}].
+/// Every rank's GPU, for the record (docs/file-format.md). Pure.
 std::string gpus_to_json(const std::vector<RankFacts>& ranks);
 
 }  // namespace dlscale

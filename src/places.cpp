@@ -16,7 +16,8 @@ using nlohmann::json;
 std::string to_json(const RankFacts& f) {
   const HostFacts& h = f.host;
   json gpus = json::array();
-  for (const GpuDevice& g : f.gpus) gpus.push_back({g.name, g.uuid, g.pci, g.memory_bytes, g.numa});
+  for (const GpuDevice& g : f.gpus)
+    gpus.push_back({g.name, g.uuid, g.pci, g.memory_bytes, g.numa, g.numa_distance});
   return json{{"host", h.host},
               {"pid", h.pid},
               {"cpus", h.cpus},
@@ -64,7 +65,8 @@ RankFacts from_json(const std::string& text) {
   f.start.mpi_init_s = j.at("mpi_init_s");
   f.node = j.at("node");
   f.local_rank = j.at("local_rank");
-  for (const json& g : j.at("gpus")) f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3), g.at(4)});
+  for (const json& g : j.at("gpus"))
+    f.gpus.push_back({g.at(0), g.at(1), g.at(2), g.at(3), g.at(4), g.at(5)});
   return f;
 }
 
@@ -109,8 +111,11 @@ const GpuDevice* gpu_of(const RankFacts& rank) {
 std::vector<RankFacts> gather_places(const MpiSession& session, const std::string& device) {
   RankFacts own;
   if (device == "cuda") own.gpus = probe_gpus().devices;
-  for (GpuDevice& gpu : own.gpus) gpu.numa = numa_of_pci(gpu.pci);
   own.host = read_host_facts();
+  for (GpuDevice& gpu : own.gpus) {
+    gpu.numa = numa_of_pci(gpu.pci);
+    gpu.numa_distance = numa_distance(own.host.numa, gpu.numa);
+  }
   own.build_id = executable_build_id();
   own.comparable = comparable_facts();
   own.start = start_times();

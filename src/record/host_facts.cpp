@@ -2,21 +2,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 
 #include "base/text.hpp"
+#include "record/lock_file.hpp"
 #include "record/provenance.hpp"
 #include "record/system_facts.hpp"
 
 namespace dlscale {
 namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 /// A "… kB" field of /proc/meminfo in bytes; 0 if absent.
 std::int64_t meminfo_bytes(std::string_view key) {
@@ -70,20 +67,11 @@ std::string slurm_switch() {
 }  // namespace
 
 int numa_of_pci(const std::string& pci) {
-  hwloc_topology_t raw = nullptr;
-  if (hwloc_topology_init(&raw) != 0) return -1;
-  const Topology topology(raw);
-  // Devices are left out unless asked for.
-  if (hwloc_topology_set_io_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_IMPORTANT) != 0 ||
-      hwloc_topology_load(raw) != 0)
-    return -1;
-  const hwloc_obj_t device = hwloc_get_pcidev_by_busidstring(raw, pci.c_str());
-  if (device == nullptr || hwloc_get_nbobjs_by_type(raw, HWLOC_OBJ_NUMANODE) < 2) return -1;
-  const hwloc_obj_t place = hwloc_get_non_io_ancestor_obj(raw, device);
-  // A bridge that hangs on the whole machine is near to no domain.
-  if (place == nullptr || place->nodeset == nullptr || hwloc_bitmap_weight(place->nodeset) != 1)
-    return -1;
-  return hwloc_bitmap_first(place->nodeset);
+  std::string name = pci;  // CUDA writes capitals, the kernel does not
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::ifstream file("/sys/bus/pci/devices/" + name + "/numa_node");
+  int numa = -1;
+  return file >> numa && numa >= 0 ? numa : -1;
 }
 
 int numa_distance(int from, int to) {
@@ -102,7 +90,7 @@ int numa_distance(int from, int to) {
 
 HostFacts read_host_facts() {
   HostFacts facts;
-  facts.host = host_name();
+  facts.host = this_host();
   facts.pid = static_cast<int>(getpid());
   read_cores(facts);
   read_memory(facts);

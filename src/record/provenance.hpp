@@ -27,7 +27,7 @@ struct HostFacts {
 };
 HostFacts read_host_facts();
 
-/// NUMA domain of a PCI device ("0000:1a:00.0"); −1 unknown, or the machine has one domain only.
+/// NUMA domain of a PCI device of this host ("0000:1a:00.0") by the kernel; −1 unknown.
 int numa_of_pci(const std::string& pci);
 /// Relative latency between two domains as the firmware tells (10 = local); −1 unknown.
 int numa_distance(int from, int to);

@@ -15,7 +15,8 @@ GpuDevice gpu(int index, int numa) {
           .uuid = "GPU-" + std::to_string(index),
           .pci = "0000:0" + std::to_string(index) + ":00.0",
           .memory_bytes = 80LL << 30,
-          .numa = numa};
+          .numa = numa,
+          .numa_distance = numa < 0 ? -1 : 10 + 11 * numa};
 }
 
 RankFacts rank_on(int node, int local_rank, int numa, std::vector<GpuDevice> gpus) {
@@ -81,6 +82,7 @@ TEST_CASE("without a GPU there is none, and the record says so") {
   CHECK(list[0].at("rank") == 1);
   CHECK(list[0].at("uuid") == "GPU-0");
   CHECK(list[0].at("numa") == 1);
+  CHECK(list[0].at("numa_distance") == 21);
 }
 
 TEST_CASE("a node has the memory of its ranks' GPUs") {
