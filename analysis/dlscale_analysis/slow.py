@@ -7,6 +7,7 @@ bounds and gives the rates measured.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -47,6 +48,7 @@ def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Ver
         (record for number, run in enumerate(runs) for record in _records(number, run, stats[number])),
         key=lambda record: (record.started, record.number, record.judged.launch),
     )
+    records, twice = _each_once(records)
     named = _over_launches(records)
     found = (
         steps(runs, [(record.number, record.judged) for record in records]) if len(records) > 3 else []
@@ -60,7 +62,25 @@ def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Ver
             tested[level] = tested.get(level, 0) + count
     hosts = {host for record in records for host in record.judged.layout.hosts}
     most = max((len(record.judged.layout.ranks) for record in records), default=0)
-    return Verdict(named, remarks_of(runs, records, named), tested, len(records), len(hosts), most)
+    remarks = twice + remarks_of(runs, records, named)
+    return Verdict(named, remarks, tested, len(records), len(hosts), most)
+
+
+def _each_once(records: List[Record]) -> Tuple[List[Record], List[str]]:
+    """Records without launches that are there twice, and a remark for each of those: a launch in a copy of its file, or in the
+    file that resumed it, does not agree with itself."""
+    seen: Dict[bytes, Record] = {}
+    kept, remarks = [], []
+    for record in records:
+        samples = hashlib.sha256()
+        for measure in record.judged.measures:
+            samples.update(measure.ranks.tobytes() + measure.values.tobytes())
+        first = seen.setdefault(samples.digest(), record)
+        if first is record or not record.judged.measures or first.number == record.number:
+            kept.append(record)
+        else:
+            remarks.append(f"{where(record)} has the samples of {where(first)}: counted once")
+    return kept, remarks
 
 
 def _records(number: int, run: Run, stats: Dict[int, CaseStats]) -> List[Record]:

@@ -64,6 +64,17 @@ def test_a_second_launch_must_agree(tmp_path):
     assert judged([both_in_one]).exclude == "n5"
 
 
+def test_a_launch_does_not_agree_with_itself(tmp_path):
+    slow = {5: 1.12}
+    one = week(tmp_path, 1, [gemm(slow)])
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(Path(one).read_bytes())
+    verdict = judged([one, copy])
+    assert verdict.launches == 1 and verdict.exclude == "" and not verdict.named[0].exclude
+    assert any("counted once" in text for text in verdict.remarks)
+    assert judged([one, copy, week(tmp_path, 2, [gemm(slow)])]).exclude == "n5"
+
+
 def test_a_node_that_recovered_is_not_named(tmp_path):
     paths = [week(tmp_path, 1, [gemm({5: 1.12})]), week(tmp_path, 2, [gemm()])]
     verdict = judged(paths)
