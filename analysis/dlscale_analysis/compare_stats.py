@@ -53,10 +53,8 @@ class SpeedRatio:
 
     def p_value(self, delta: float) -> float:
         """Two-sided, of "equal"; of one launch each, of "apart by no more than δ". 1 when unknown."""
-        if not self.freedom:
-            return 1.0
         excess = abs(self.log_ratio) - (math.log1p(delta) if self.one_launch else 0.0)
-        if excess <= 0:
+        if not (self.freedom and excess > 0 and self.error >= 0):  # NaN shows no difference
             return 1.0
         return 2 * t_tail(excess / self.error, self.freedom) if self.error > 0 else 0.0
 

@@ -125,6 +125,12 @@ def test_no_spread_at_all():
     ]
 
 
+def test_what_is_not_a_number_shows_nothing():
+    for log_ratio, error in ((0.1, math.nan), (math.nan, 0.01), (math.nan, math.nan)):
+        found = cs.SpeedRatio(log_ratio, error, 4, 3, 3, 1.0, 1.0)
+        assert found.p_value(0.03) == 1.0 and cs.verdicts([found], 0.03, 0.95) == [cs.UNSURE]
+
+
 TRIALS = 150
 
 
