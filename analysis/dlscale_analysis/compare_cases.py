@@ -137,7 +137,8 @@ def read_pair(pair: Pair) -> None:
                 f"{pair.label}: failed in {failed[side]} of {len(entries)} launches of {side}; "
                 "those don't count"
             )
-    pair.failed_in_b = bool(pair.launched["A"] and not failed["A"] and failed["B"])
+    ever_in_b = bool(pair.launched["B"])  # where A fails at times, B must have counted at least once
+    pair.failed_in_b = bool(pair.launched["A"] and failed["B"] and not (failed["A"] and ever_in_b))
     if not pair.why:
         pair.why = _modes(pair)
     if not pair.why:

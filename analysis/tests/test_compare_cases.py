@@ -29,6 +29,17 @@ def test_failed_checks_are_never_compared(make, capsys):
     assert code == 1 and found["cases"] == []
 
 
+def test_what_never_counts_in_b_has_failed_even_if_a_fails_at_times(make, capsys):
+    good, wrong = gemm(), gemm(check_passed=0)
+    a = [make(1.0, 1, cases=[good]), make(1.0, 2, cases=[wrong])]
+    never = [make(1.0, seed, cases=[wrong]) for seed in (3, 4)]
+    code, found = judged(capsys, *a, "--to", *never)
+    assert code == 1 and found["failed_in_b"] == ["gemm 512³ f64"]
+    once = make(1.0, 5, cases=[good])
+    code, found = judged(capsys, *a, "--to", never[0], once)
+    assert code == 0 and found["failed_in_b"] == []  # both sides fail at times
+
+
 def test_unmatched_cases_are_listed(make, capsys):
     a = make(1.0, 1, cases=[gemm(), gemm(params={**GEMM, "m": 1024}), collective()])
     b = make(1.0, 2, cases=[gemm(), collective(participants=[0, 1, 2, 3])])
