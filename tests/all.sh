@@ -163,7 +163,7 @@ stage_format() {
 stage_shellcheck() {
   local files=()
   mapfile -t files < <(find .ci jobs packaging slurm tests analysis \( -name '*.sh' -o -name '*.sbatch' \) | sort)
-  files+=(.ci/run analysis/dlscale-compare analysis/dlscale-report analysis/dlscale-slow)
+  files+=(.ci/run analysis/dlscale-report)
   if command -v shellcheck >/dev/null; then
     quiet shellcheck 120 shellcheck -x -P SCRIPTDIR -e SC2015 "${files[@]}"
   else
