@@ -22,6 +22,8 @@ from typing import List, Sequence
 
 import numpy as np
 
+from .distributions import t_quantile, t_tail
+
 FASTER, SLOWER, SAME, UNSURE = "FASTER", "SLOWER", "SAME", "UNSURE"
 BLOCK_CORRELATION = 0.3  # of neighbouring blocks of one case, at most; docs/metrics.md
 LEAST_BLOCKS = 6  # of a launch that is alone on its side: fewer have a spread and no interval
@@ -48,7 +50,7 @@ class SpeedRatio:
         """Low and high end of the ratio's own interval; NaN when unknown."""
         if not self.freedom:
             return math.nan, math.nan
-        half = t_quantile(0.5 + confidence / 2, self.freedom) * self.error
+        half = t_quantile(0.5 - confidence / 2, self.freedom) * self.error
         return math.exp(self.log_ratio - half), math.exp(self.log_ratio + half)
 
     def p_value(self, delta: float) -> float:
@@ -116,35 +118,3 @@ def verdicts(ratios: Sequence[SpeedRatio], delta: float, confidence: float) -> L
         elif p <= 1 - confidence:
             words[index] = FASTER if ratio.log_ratio > 0 else SLOWER
     return words
-
-
-def t_tail(t: float, freedom: int) -> float:
-    """P(T > t) of Student's t, t ≥ 0, whole degrees of freedom: Abramowitz & Stegun 26.7.3 and 26.7.4."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    sine, square = math.sin(angle), math.cos(angle) ** 2
-    if freedom % 2:
-        term, total = math.cos(angle), 0.0
-        for i in range(1, (freedom - 1) // 2 + 1):
-            total += term
-            term *= square * 2 * i / (2 * i + 1)
-        inside = 2 / math.pi * (angle + sine * total)
-    else:
-        term, total = 1.0, 0.0
-        for i in range(1, freedom // 2 + 1):
-            total += term
-            term *= square * (2 * i - 1) / (2 * i)
-        inside = sine * total
-    return max(0.0, (1 - inside) / 2)
-
-
-@lru_cache(maxsize=None)
-def t_quantile(level: float, freedom: int) -> float:
-    """t with P(T < t) = level, for 0.5 ≤ level < 1."""
-    high = 1.0
-    while t_tail(high, freedom) > 1 - level:
-        high *= 2
-    low = 0.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_tail(middle, freedom) > 1 - level else (low, middle)
-    return (low + high) / 2

@@ -15,7 +15,8 @@ from typing import Tuple
 
 import numpy as np
 
-from .slow_math import NORMAL, f_quantile, normal_tail, robust_scale, t_quantile
+from .distributions import NORMAL, f_quantile, normal_tail, t_quantile
+from .slow_math import robust_scale
 from .slow_measures import THIRDS
 from .stats import column_quantiles
 

@@ -16,10 +16,11 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 import pandas as pd
 
+from .distributions import f_quantile, t_quantile
 from .load import Run
 from .slow_bounds import CONTRADICTS, LEAST_EFFECT, PRIOR_NU, group_series, two_of_three
 from .slow_judge import COMBINED, FAMILY, Judged, lower_medians
-from .slow_math import f_quantile, robust_scale, t_quantile
+from .slow_math import robust_scale
 from .slow_measures import LATE, LINK, THIRDS, Measure
 from .slow_units import FEWEST_NODES
 

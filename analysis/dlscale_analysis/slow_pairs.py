@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from .casestats import CaseStats
+from .distributions import t_quantile
 from .load import Run
 from .slow_bounds import (
     FEW_SIGMA,
@@ -26,7 +27,6 @@ from .slow_bounds import (
     two_of_three,
 )
 from .slow_judge import FAMILY, GROUPS, Judged, lower_medians, relative
-from .slow_math import t_quantile
 from .slow_measures import THIRDS, Measure
 from .summary import roof_bounds
 

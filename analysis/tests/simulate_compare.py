@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from dlscale_analysis.compare_stats import FASTER, SAME, SLOWER, speed_ratio, verdicts  # noqa: E402
+from proportions import clopper_pearson  # noqa: E402
 
 DELTA, CONFIDENCE = 0.03, 0.95
 
@@ -81,36 +82,6 @@ def counts(world: World, experiments: int, seed: int) -> Dict[str, int]:
         for word in (SLOWER, FASTER, SAME):
             found[word] += said[0] == word
     return found
-
-
-def clopper_pearson(hits: int, trials: int, confidence: float = 0.95) -> Tuple[float, float]:
-    """Exact interval of a probability, by bisection on the binomial distribution."""
-    tail = (1 - confidence) / 2
-
-    def at_least(p: float) -> float:  # P(X ≥ hits)
-        return sum(_binomial(k, trials, p) for k in range(hits, trials + 1))
-
-    def at_most(p: float) -> float:
-        return sum(_binomial(k, trials, p) for k in range(hits + 1))
-
-    low = _root(lambda p: at_least(p) - tail) if hits else 0.0
-    high = _root(lambda p: tail - at_most(p)) if hits < trials else 1.0
-    return low, high
-
-
-def _binomial(k: int, n: int, p: float) -> float:
-    if p in (0.0, 1.0):
-        return float(k == n * p)
-    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(log + k * math.log(p) + (n - k) * math.log1p(-p))
-
-
-def _root(rising) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
-    return (low + high) / 2
 
 
 SIDES = ((1, 1), (2, 2), (3, 3), (6, 6), (6, 1))

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from dlscale_analysis.slow_command import look  # noqa: E402
-from dlscale_analysis.slow_math import beta_share  # noqa: E402
+from proportions import clopper_pearson  # noqa: E402
 from simulate_slow import SIGMA, Fault, write_simulated  # noqa: E402
 
 SIZES = {8: (8, 1), 64: (8, 8), 1000: (125, 8), 10000: (1250, 8)}  # ranks → nodes, ranks per node
@@ -32,22 +32,6 @@ FAULTS = (
     ("edge", 0.05, "a rank, 5 % beyond the slowest"),
     ("node", 0.06, "a node, 6 %"),
 )
-
-
-def clopper_pearson(hits: int, runs: int, level: float = 0.95) -> Tuple[float, float]:
-    """Exact interval of a proportion (Clopper & Pearson 1934), by bisection of the binomial's tails."""
-    tail = (1 - level) / 2
-
-    def solve(falling) -> float:  # type: ignore[no-untyped-def]
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if falling(middle) else (low, middle)
-        return 0.5 * (low + high)
-
-    lower = solve(lambda p: beta_share(p, hits, runs - hits + 1) < tail) if hits else 0.0
-    upper = solve(lambda p: beta_share(p, hits + 1, runs - hits) < 1 - tail) if hits < runs else 1.0
-    return lower, upper
 
 
 def one_run(

@@ -7,27 +7,14 @@ import numpy as np
 import pytest
 
 from dlscale_analysis import compare_stats as cs
-from simulate_compare import World, clopper_pearson, counts
+from dlscale_analysis.distributions import t_tail
+from proportions import clopper_pearson
+from simulate_compare import World, counts
 
 
 def launch(seconds, spread=0.0, blocks=6):
     """Block medians, evenly spread around `seconds`."""
     return seconds * np.exp(spread * np.linspace(-1, 1, blocks))
-
-
-def test_tails_of_student():
-    # 95 %, 99 % two-sided; Fisher & Yates' table
-    for freedom, at_95, at_99 in (
-        (1, 12.706, 63.657),
-        (2, 4.303, 9.925),
-        (3, 3.182, 5.841),
-        (10, 2.228, 3.169),
-        (120, 1.980, 2.617),
-    ):
-        assert cs.t_quantile(0.975, freedom) == pytest.approx(at_95, abs=6e-4)
-        assert cs.t_quantile(0.995, freedom) == pytest.approx(at_99, abs=6e-4)
-        assert 2 * cs.t_tail(at_95, freedom) == pytest.approx(0.05, rel=1e-3)
-    assert cs.t_tail(0.0, 7) == 0.5 and cs.t_tail(1e9, 7) < 1e-12
 
 
 def test_holm_rejects_step_by_step():
@@ -48,7 +35,7 @@ def test_launches_are_the_units():
     assert found.log_ratio == pytest.approx(logs[0].mean() - logs[1].mean())
     low, high = found.ends(0.95)
     assert low < math.exp(found.log_ratio) < high < 1
-    assert found.p_value(0.03) == pytest.approx(2 * cs.t_tail(-found.log_ratio / found.error, 4))
+    assert found.p_value(0.03) == pytest.approx(2 * t_tail(-found.log_ratio / found.error, 4))
 
 
 def test_a_single_new_launch_is_judged_by_the_spread_of_the_old():

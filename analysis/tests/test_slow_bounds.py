@@ -6,20 +6,13 @@ import math
 import numpy as np
 import pytest
 
+from dlscale_analysis.distributions import beta_share, f_quantile, normal_tail, t_quantile, t_tail
 from dlscale_analysis.slow_bounds import Noise, _permuted, chance_bound, noise_of, two_of_three
 from dlscale_analysis.slow_command import look
 from dlscale_analysis.slow_judge import lower_medians
-from dlscale_analysis.slow_math import (
-    beta_share,
-    f_quantile,
-    normal_tail,
-    others_median,
-    robust_scale,
-    t_quantile,
-    t_tail,
-)
+from dlscale_analysis.slow_math import others_median, robust_scale
+from proportions import clopper_pearson
 from simulate_slow import Fault, write_simulated
-from slow_rates import clopper_pearson
 
 
 def test_tails_against_tables():
@@ -32,6 +25,12 @@ def test_tails_against_tables():
     ):
         assert t_quantile(alpha, nu) == pytest.approx(value, abs=6e-4)
         assert t_tail(-value, nu) == pytest.approx(1 - alpha, abs=1e-4)
+    # two-sided 95 % and 99 %, Fisher & Yates' table
+    for nu, at_95, at_99 in ((1, 12.706, 63.657), (2, 4.303, 9.925), (3, 3.182, 5.841), (120, 1.980, 2.617)):
+        assert t_quantile(0.025, nu) == pytest.approx(at_95, abs=6e-4)
+        assert t_quantile(0.005, nu) == pytest.approx(at_99, abs=6e-4)
+        assert 2 * t_tail(at_95, nu) == pytest.approx(0.05, rel=1e-3)
+    assert t_tail(0.0, 7) == 0.5 and t_tail(1e9, 7) < 1e-12
     assert f_quantile(0.05, 6, 8) == pytest.approx(3.58, abs=5e-3)
     assert f_quantile(0.25, 6, 8) == pytest.approx(1.65, abs=5e-3)
     assert normal_tail(np.array([0.0, 1.96, 5.0])) == pytest.approx(
