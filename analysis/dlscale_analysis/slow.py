@@ -239,7 +239,7 @@ def _add_history(named: List[Named], found: List[Step], records: List[Record]) -
     by_unit: Dict[Tuple[str, str], List[Step]] = {}
     for step in found:
         by_unit.setdefault((step.level, step.key), []).append(step)
-    for (level, key), own in by_unit.items():
+    for (level, key), own in sorted(by_unit.items(), key=lambda item: LEVELS.index(item[0][0])):
         own.sort(key=lambda step: (step.kind != COMPUTE, -step.excess / step.bound))
         best, first = own[0], records[own[0].first]
         known = _known(named, level, key, records)

@@ -97,8 +97,9 @@ def _matrix(values: Dict[int, Dict[str, float]], launches: int) -> Tuple[List[st
     """[launch, unit] of units seen in more than EARLIER launches, the latest of the table's among them."""
     frame = pd.DataFrame.from_dict(values, orient="index").reindex(range(launches))
     last = max(values)
-    kept = [key for key in frame if frame[key].notna().sum() > EARLIER and pd.notna(frame.at[last, key])]
-    return kept, frame[kept].to_numpy(dtype=float)
+    seen = frame.notna()
+    kept = frame.columns[(seen.sum() > EARLIER) & seen.loc[last]]
+    return list(kept), frame[kept].to_numpy(dtype=float)
 
 
 def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests: int) -> List[Step]:
@@ -109,7 +110,10 @@ def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests
     jumps = np.concatenate([np.diff(column[np.isfinite(column)]) for column in rest.T])
     sigma, nu = _scale(jumps)
     found = []
-    for column, key in enumerate(keys):
+    least = math.log1p(LEAST_EFFECT)
+    today = rest[np.isfinite(rest).any(axis=1)][-1]
+    # Nobody else can end above the level of earlier launches by what is worth a name; of many units that is nearly nobody.
+    for column in np.flatnonzero(today - np.nanmin(rest, axis=0) > least):
         there = np.flatnonzero(np.isfinite(rest[:, column]))
         series = rest[there, column]
         splits = range(EARLIER, len(series))
@@ -119,19 +123,20 @@ def _steps_of(name: tuple, label: str, keys: List[str], table: np.ndarray, tests
             step = float(np.median(series[k:]) - np.median(series[:k]))
             # π/2: a median's variance over a mean's; of one value they are equal.
             variance = sum((math.pi / 2 if n > 2 else 1.0) / n for n in (k, len(series) - k))
-            bound = max(math.log1p(LEAST_EFFECT), sigma * math.sqrt(variance) * t_quantile(alpha, nu))
-            today = float(series[-1] - np.median(series[:k]))
+            bound = max(least, sigma * math.sqrt(variance) * t_quantile(alpha, nu))
+            if min(step, float(series[-1] - np.median(series[:k]))) <= bound:
+                continue
             misfit = sum(
                 float(np.abs(part - np.median(part)).sum()) for part in (series[:k], series[k:])
             )
-            if min(step, today) > bound and (best is None or misfit < best[0]):
+            if best is None or misfit < best[0]:
                 best = (misfit, step, bound, k)
         if best:
             _, step, bound, k = best
             found.append(
                 Step(
                     name[0],
-                    key,
+                    keys[column],
                     name[1],
                     label,
                     math.expm1(step),
