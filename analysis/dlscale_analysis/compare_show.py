@@ -52,7 +52,7 @@ def _side(side: Side) -> str:
     names = ", ".join(Path(run.path).name for run in side.runs[:4]) + (
         ", …" if len(side.runs) > 4 else ""
     )
-    return f"{side.name}  {side.launches} {'launch' if side.launches == 1 else 'launches'}: {names}"
+    return f"{side.name}  {plural(side.launches, 'launch')}: {names}"
 
 
 def _print_rows(console: Console, found: Comparison) -> None:

@@ -17,7 +17,7 @@ from .casestats import CaseStats, usable
 from .net_html import nets_section
 from .overview import Overview, harness_shares
 from .scale_html import scaling_section
-from .slow_remarks import METHOD, sentence, since
+from .slow_remarks import METHOD, nobody, sentence, since
 from .summary import target_interval
 
 SLOWEST = 20  # ranks listed per run
@@ -102,6 +102,7 @@ def section(view: Overview, index: int) -> Dict[str, Any]:
             for entry in view.slow.named
         ],
         "slow_method": METHOD,
+        "nobody": nobody(view.slow),
         "clocks": Markup(figures.clock_drift(run.clocks)),
         "clock_rows": clock_rows(run.clocks),
         "environment": [json.dumps(facts, indent=2, ensure_ascii=False) for facts in run.environment],

@@ -16,6 +16,7 @@ from .nets import Nets, look_at_nets
 from .places import crowded_ranks, unbound_hosts, writer_alive
 from .scaling import Scaling, look_at_scaling
 from .slow import find_slow
+from .slow_remarks import nobody
 from .slow_verdict import Verdict
 from .summary import summarise, target_interval
 from .tiles import Tile, headline_tiles
@@ -72,7 +73,7 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     levels = Counter(entry.level for entry in out)
     parts.append(
         ", ".join(plural(count, f"slow {level}") for level, count in levels.items())
-        or "nobody stands out"
+        or ("nobody stands out" if view.slow.tests else nobody(view.slow))
     )
     parts += [plural(len(view.warnings), "warning")] if view.warnings else []
     level = "warn" if skipped or out or view.warnings else "good"

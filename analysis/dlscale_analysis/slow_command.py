@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Optional
 from .casestats import read_cases
 from .load import RunFileError, load
 from .slow import find_slow
-from .slow_remarks import METHOD, lines
+from .slow_remarks import METHOD, lines, nobody
 from .slow_verdict import Verdict
 from .units import plural
 
@@ -87,10 +87,10 @@ def _plain(value: Any) -> Any:
 
 def as_text(verdict: Verdict, width: int) -> List[str]:
     """Lines of at most `width` columns."""
-    size = f"{plural(verdict.nodes, 'node')}, up to {plural(verdict.ranks, 'rank')}, launches: {verdict.launches}"
-    tests = sum(verdict.tested.values())
-    text = [f"{size}; {tests:,} comparisons"]
-    text += lines(verdict) or ["nobody is named"]
+    sizes = ((verdict.nodes, "node"), (verdict.ranks, "rank"), (verdict.launches, "launch"))
+    nodes, ranks, launches = (plural(count, what) for count, what in sizes)
+    text = [f"{nodes}, up to {ranks}, {launches}; {plural(verdict.tests, 'comparison')}"]
+    text += lines(verdict) or [nobody(verdict)]
     if verdict.exclude:
         text.append(f"proposal: --exclude={verdict.exclude}")
     text += ["note: " + remark for remark in verdict.remarks]

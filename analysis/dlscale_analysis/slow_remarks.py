@@ -57,9 +57,7 @@ def since(entry: "Named", launches: int) -> str:
     """Since when, in how many launches, and what to do."""
     text = f"since {entry.since or 'an unknown time'}"
     text += f" ({entry.since_run})" if entry.since_run != entry.path else ""
-    text += (
-        f"; slow in {len(entry.launches)} of {plural(launches, 'launch').replace('launchs', 'launches')}"
-    )
+    text += f"; slow in {len(entry.launches)} of {plural(launches, 'launch')}"
     if not entry.exclude and entry.level != "switch":
         text += "; run again: a second launch must agree before it is excluded"
     return text
@@ -141,6 +139,11 @@ def _without_equals(record: "Record") -> int:
         seen[place.columns(measure.ranks)] = True
     counts = np.bincount(place.slot[seen], minlength=1)
     return int(sum(count for count in counts if 0 < count < FEWEST_NODES))
+
+
+def nobody(verdict: "Verdict") -> str:
+    """Said where nobody is named. Where nothing could be judged it must not sound like praise."""
+    return "nobody is named" if verdict.tests else "nobody could be judged by equals"
 
 
 def lines(verdict: "Verdict") -> List[str]:

@@ -45,6 +45,11 @@ class Verdict:
     ranks: int
 
     @property
+    def tests(self) -> int:
+        """Comparisons with equals; 0 where nobody has two of them."""
+        return sum(self.tested.values())
+
+    @property
     def exclude(self) -> str:
         """Slurm host list of the nodes proposed for `--exclude=`."""
         return host_list({entry.host for entry in self.named if entry.exclude})

@@ -14,7 +14,7 @@ from . import net_terminal, scale_terminal
 from .casestats import usable, verdict
 from .figures import NETWORK
 from .overview import Overview
-from .slow_remarks import sentence, since
+from .slow_remarks import nobody, sentence, since
 from .starts import start_lines
 from .tables import STYLES, plain_table
 from .units import MISSING, digits, percent, plural, quantity, scale_of, span
@@ -156,7 +156,8 @@ def _print_slow(console: Console, view: Overview) -> None:
     """Who is slow, why, since when; what could not be judged."""
     console.print("\n[bold]Slow nodes and ranks[/]")
     if not view.slow.named:
-        console.print("nobody is beyond 3 % and the bound of a 1 % chance in two of three groups of blocks")
+        beyond = ": none is beyond its bound in two of three groups of blocks" if view.slow.tests else ""
+        console.print(nobody(view.slow) + beyond)
     for entry in view.slow.named[:SHOWN]:
         console.print(Text("• " + sentence(entry), style="yellow" if entry.level != "rank" else ""))
         for text in [*entry.details, since(entry, view.slow.launches)]:

@@ -12,8 +12,8 @@ import pandas as pd
 from .casestats import usable
 from .places import oversubscribed
 from .scale_notes import largest_losses
-from .slow_remarks import sentence
-from .units import percent, plural, quantity, span
+from .slow_remarks import nobody, sentence
+from .units import MISSING, percent, plural, quantity, span
 
 if TYPE_CHECKING:
     from .overview import Overview
@@ -82,9 +82,9 @@ def headline_tiles(view: Overview) -> List[Tile]:
     tiles.append(
         Tile(
             "Slow nodes and ranks",
-            str(len(named)),
-            sentence(named[0]) if named else "none beyond 3 % and the bound of a 1 % chance",
-            "warn" if named else "good",
+            str(len(named)) if named or view.slow.tests else MISSING,
+            sentence(named[0]) if named else nobody(view.slow),
+            "warn" if named else "good" if view.slow.tests else "",
         )
     )
     return tiles

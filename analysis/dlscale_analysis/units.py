@@ -100,7 +100,7 @@ def byte_count(count: Any) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("ch") else "s")
 
 
 HIDDEN_KEYS = {"dtype", "threads", "occupancy", "device", "variant"}  # have columns of their own

@@ -11,8 +11,9 @@ from dlscale_analysis import load
 from dlscale_analysis.casestats import read_cases
 from dlscale_analysis.overview import look
 from dlscale_analysis.slow import find_slow
-from dlscale_analysis.slow_remarks import sentence
+from dlscale_analysis.slow_remarks import nobody, sentence
 from dlscale_analysis.slow_verdict import host_list
+from dlscale_analysis.units import plural
 from make_run import CaseSpec, RunSpec, write_new, write_run
 from make_scaling import pairwise_case
 
@@ -94,6 +95,7 @@ def test_only_equals_are_compared(tmp_path):
     edit_ranks(path, lambda rows: rows["device"].__setitem__((0, slice(14, 16)), b"other"))
     verdict = judged(path)
     assert verdict.named == [] and any("no equals" in text for text in verdict.remarks)
+    assert nobody(verdict) == "nobody is named"  # the other nodes were judged
 
 
 def test_local_ranks_have_their_own_slots(tmp_path):
@@ -140,6 +142,7 @@ def test_switches_and_devices(tmp_path):
         ("switch", "leaf1", ""),
         ("device", "device GPU-20", "n0010"),
     ]
+    assert plural(2, "slow switch") == "2 slow switches" and plural(1, "switch") == "1 switch"
 
 
 def test_a_link_is_told_from_its_partners_and_from_compute(tmp_path):
@@ -221,6 +224,11 @@ def test_few_nodes_need_a_large_difference(tmp_path):
 def test_what_can_not_be_judged(tmp_path):
     alone = judged(write_new(tmp_path, hosts=1, ranks_per_host=1))
     assert alone.named == [] and "one rank has no equals" in alone.remarks[0]
+    assert nobody(alone) == "nobody could be judged by equals"
+    with load(write_new(tmp_path, hosts=1, ranks_per_host=1)) as run:
+        view = look(run)
+    assert "nobody could be judged by equals" in view.verdict and "stands out" not in view.verdict
+    assert [tile.value for tile in view.tiles if tile.title == "Slow nodes and ranks"] == ["–"]
     failed = write_new(tmp_path, cases=[gemm(status="failed", slow={1: 2.0})])
     assert judged(failed).named == [] and "nothing was judged" in judged(failed).remarks[0]
     assert named(tmp_path, cases=[gemm(slow={1: 2.0})], blocks=2) == []
