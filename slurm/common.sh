@@ -4,6 +4,7 @@
 # settings, the run file, signals. launch.sh makes the command.
 # shellcheck disable=SC2034  # sets variables for the scripts that source it
 : "${script_name:?}" "${slurm_folder:?}"
+slurm_folder=$(cd -P "$slurm_folder" && pwd)
 
 say() { echo "$script_name: $1"; }
 die() {

@@ -34,7 +34,7 @@ A line of a crontab, on a login node; -p gpu, --gpus 4 for another one:
 TEXT
 }
 
-slurm_folder=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+slurm_folder=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=common.sh
 . "$slurm_folder/common.sh"
 # shellcheck source=judge.sh

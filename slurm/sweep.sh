@@ -26,7 +26,7 @@ All points in one allocation, which waits only once in the queue: slurm/sweep.sb
 TEXT
 }
 
-slurm_folder=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+slurm_folder=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=common.sh
 . "$slurm_folder/common.sh"
 
