@@ -134,13 +134,14 @@ watch_signals() {
 }
 # run_command COMMAND…: runs it to its end, whatever signals come; sets code. Nothing is begun after a signal.
 run_command() {
+  # The program reads it: what starting took, from here to its main().
+  DLSCALE_LAUNCH_NS=$(date +%s%N)
+  export DLSCALE_LAUNCH_NS
+  # Right before the start: a signal that came while date ran would be told to nobody.
   case $stopping in
     USR1) code=138 && return ;;
     TERM) code=143 && return ;;
   esac
-  # The program reads it: what starting took, from here to its main().
-  DLSCALE_LAUNCH_NS=$(date +%s%N)
-  export DLSCALE_LAUNCH_NS
   "$@" </dev/null &
   child=$!
   # A trap makes wait return early, with the signal's code instead of the launcher's: then wait again.
