@@ -54,7 +54,7 @@ done
 DLSCALE_TRAINING_BUDGET=180 step training timeout 1800 bash tests/training.sh
 step valgrind timeout 7200 bash tests/valgrind.sh
 step quickstart timeout 1800 bash tests/quickstart.sh
-for script in run nodes faults; do step "cluster/$script" timeout 600 bash "tests/cluster/$script.sh"; done
+for script in run nodes faults scripts; do step "cluster/$script" timeout 600 bash "tests/cluster/$script.sh"; done
 step cluster/slow_nodes timeout 7200 bash tests/cluster/slow_nodes.sh "${DLSCALE_SLOW_RUNS:-20}"
 step gpu timeout 7200 bash tests/gpu/run.sh
 step bundle timeout 1800 bash tests/gpu/bundle.sh
