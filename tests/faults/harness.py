@@ -24,6 +24,7 @@ KILLS = int(os.environ.get("DLSCALE_KILLS", "6"))
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="dlscale-faults-"))
 atexit.register(shutil.rmtree, WORK, ignore_errors=True)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a test run's time limit; else WORK would stay
 
 # A short job that still has several cases, blocks and ranks.
 JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=3s"]
