@@ -46,9 +46,9 @@ listed = re.findall(r"(128\+n|\d) ([^,]+)", codes)
 check("manual/eight exit codes", len(listed) == 8, codes)
 for code, meaning in listed:
     check(f"manual/exit code {code}", f"{code} {meaning}" in in_page, in_page)
-for example in re.findall(
-    r"^  (\S.*?) {2,}", help_text[help_text.index("Examples:") :], re.MULTILINE
-):
+examples = re.findall(r"^  (\S.*?) {2,}", help_text[help_text.index("Examples:") :], re.MULTILINE)
+check("manual/examples are found in --help", len(examples) >= 3, help_text[-300:])
+for example in examples:
     check(f"manual/example {example}", example in page, "it is not in the page")
 tree = ast.parse(open(sys.argv[3], encoding="utf-8").read())
 tables = [
