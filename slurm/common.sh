@@ -26,6 +26,9 @@ in_a_job() {
     die "not inside a Slurm job (SLURM_JOB_ID is not set); submit it: sbatch slurm/$script_name JOB"
 }
 
+# has_gpus: Slurm has given the job some.
+has_gpus() { [ -n "${SLURM_JOB_GPUS:-${SLURM_GPUS_ON_NODE:-${SLURM_STEP_GPUS:-}}}" ]; }
+
 # --- the site: modules, interfaces, launcher --------------------------------------------------------------------
 system_names() {
   local file names=()

@@ -3,6 +3,8 @@
 # Shared by the batch scripts, beside common.sh: which launcher and how, the program on node-local storage.
 # shellcheck disable=SC2154  # program, slurm_folder: common.sh
 
+# choose_launcher OPTIONS…: sets launcher, launcher_flags, wrapper and DLSCALE_GPU_BIND; dlscale's options say whether it is
+# for GPUs. After load_site, whose settings are kept.
 choose_launcher() {
   launcher=${DLSCALE_LAUNCHER:-}
   if [ -z "$launcher" ]; then
@@ -12,7 +14,7 @@ choose_launcher() {
     srun | mpirun) ;;
     *) die "DLSCALE_LAUNCHER=$launcher is unknown; valid: srun, mpirun" ;;
   esac
-  # Refused before anything is started; dlscale.sbatch binds no GPUs unless asked to.
+  # Refused before anything is started.
   case ${DLSCALE_GPU_BIND:-} in
     "" | rank | closest | slurm) ;;
     *) die "DLSCALE_GPU_BIND=$DLSCALE_GPU_BIND is unknown; valid: rank, closest, slurm" ;;
@@ -23,6 +25,16 @@ choose_launcher() {
   esac
   read -r -a launcher_flags <<<"${DLSCALE_LAUNCHER_FLAGS:-}"
   read -r -a wrapper <<<"${DLSCALE_WRAPPER:-}"
+  # A site's setting is for jobs that have GPUs. The default is for those that ask for them: gpu.sbatch, --device cuda.
+  has_gpus || {
+    DLSCALE_GPU_BIND=""
+    return 0
+  }
+  case "${DLSCALE_GPU_JOB:-no} $* " in
+    yes* | *" --device cuda "* | *" --device=cuda "*)
+      if [ -n "${SLURM_GPUS_PER_TASK:-}" ]; then : "${DLSCALE_GPU_BIND:=slurm}"; else : "${DLSCALE_GPU_BIND:=rank}"; fi
+      ;;
+  esac
 }
 
 # launch_command NODES TASKS: sets command, to be followed by dlscale's arguments; on the first NODES nodes of the job, or

@@ -20,8 +20,10 @@ export DLSCALE=${DLSCALE:-/opt/dlscale/bin/dlscale}
 binds=$(cd -P "${slurm_folder:?}/.." && pwd)
 if [ -n "${DLSCALE_OUTPUT_DIR:-}" ]; then binds+=,$DLSCALE_OUTPUT_DIR; fi
 if [ -n "${DLSCALE_HISTORY:-}" ]; then binds+=,$DLSCALE_HISTORY; fi
-# --nv brings the host's GPU driver in, and does nothing where there is none but say so.
-export DLSCALE_WRAPPER=${DLSCALE_WRAPPER:-apptainer exec ${DLSCALE_GPU_BIND:+--nv} --bind $binds $DLSCALE_IMAGE}
+# --nv brings the host's GPU driver in. On the login node nobody knows yet whether the job has GPUs, and nothing is started.
+if [ -n "${SLURM_JOB_ID:-}" ]; then
+  export DLSCALE_WRAPPER=${DLSCALE_WRAPPER:-apptainer exec $(has_gpus && echo --nv) --bind $binds $DLSCALE_IMAGE}
+fi
 # Shared memory between containers of one node: PMIx's files and single copies need one another's /proc, which is not given.
 export PMIX_MCA_gds=${PMIX_MCA_gds:-hash}
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}

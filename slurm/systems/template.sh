@@ -18,7 +18,7 @@
 
 # --- network: see ethernet.sh, infiniband.sh
 
-# --- GPUs: rank, closest or slurm (slurm/gpu.sbatch --help)
+# --- GPUs: rank, closest or slurm (slurm/gpu.sbatch --help), for jobs that have some
 # export DLSCALE_GPU_BIND=${DLSCALE_GPU_BIND:-rank}
 
 # --- program and libraries copied to the nodes before the start (thousands of ranks, slow file system)

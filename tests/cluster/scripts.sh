@@ -19,14 +19,9 @@ cluster_enter "$0" "$@" || {
   exit 0
 }
 scripts=$DLSCALE_ROOT/slurm
+export script_name=test slurm_folder=$scripts  # what slurm/common.sh asks for, where it is sourced here
 
-# Two GPUs on every node, as far as Slurm can tell.
-eval "$(declare -f cluster_config | sed '1s/cluster_config/cluster_config_without_gpus/')"
-cluster_config() {
-  cluster_config_without_gpus "$@"
-  sed -i 's/^NodeName=.*/& Gres=gpu:2/; 1i GresTypes=gpu' "$CLUSTER_FOLDER/slurm.conf"
-  echo 'Name=gpu File=/dev/null,/dev/zero' >"$CLUSTER_FOLDER/gres.conf"
-}
+export CLUSTER_GPUS=yes
 test_cluster scripts 4 2
 export DLSCALE_LAUNCHER=srun
 
@@ -100,9 +95,12 @@ for script in "$scripts"/*.sbatch "$scripts"/{sweep,node-check,bind-gpu}.sh; do
 done
 check "scripts/--help is answered" "$helped" test "$helped" = yes
 
+# What each batch script has to find the files beside it with.
+same() { for script in "$scripts"/*.sbatch; do sed -n '/^# Slurm runs a copy/,/common\.sh"$/p' "$script" | md5sum; done | sort | uniq -c | awk '{ print $1 }'; }
+check "scripts/batch scripts find their files alike" "sizes of groups: $(same)" test "$(same)" = 4
+
 # The order of docs/metrics.md.
 found=$(
-  export script_name=test slurm_folder=$scripts
   # shellcheck source=../../slurm/common.sh
   . "$scripts/common.sh"
   for pair in "0 0" "0 3" "3 1" "1 4" "4 2" "2 5" "5 6" "6 138" "77 3" "77 2" "138 0"; do
@@ -141,16 +139,41 @@ else
   bound "too few cores beside a GPU" ".*local rank 1 finds no core of its own beside GPU 1 .*" 1 3
 fi
 
+# Which binding: nothing where nobody asks for GPUs or the job has none, a site's setting before the default.
+found=$(
+  # shellcheck source=../../slurm/common.sh
+  . "$scripts/common.sh"
+  # shellcheck source=../../slurm/launch.sh
+  . "$scripts/launch.sh"
+  binding() {  # VARIABLES OPTIONS…
+    (
+      eval "$1"
+      shift
+      choose_launcher "$@"
+      printf '%s;' "${DLSCALE_GPU_BIND:-}"
+    )
+  }
+  unset DLSCALE_GPU_BIND SLURM_JOB_GPUS SLURM_GPUS_ON_NODE SLURM_STEP_GPUS SLURM_GPUS_PER_TASK
+  binding "" JOB --device cuda
+  binding "DLSCALE_GPU_BIND=rank" JOB
+  binding "SLURM_JOB_GPUS=0" JOB
+  binding "SLURM_JOB_GPUS=0" JOB --device cuda
+  binding "SLURM_JOB_GPUS=0 SLURM_GPUS_PER_TASK=1 DLSCALE_GPU_JOB=yes" --resume x.h5
+  binding "SLURM_JOB_GPUS=0 DLSCALE_GPU_BIND=closest DLSCALE_GPU_JOB=yes" JOB
+)
+check "scripts/who binds GPUs" "$found" test "$found" = ";;;rank;slurm;closest;"
+
 # A program that says what it was given.
 cat >probe <<'PROBE'
 #!/bin/sh
 echo "$(hostname) gpu=${CUDA_VISIBLE_DEVICES:-none} launch=${DLSCALE_LAUNCH_NS:+set} $*" | sed 's/ -o .*//'
 PROBE
 chmod +x probe
-# probed OPTIONS…: what the ranks of a job with slurm/gpu.sbatch say, sorted.
+# probed OPTIONS…: what the ranks of a job with slurm/gpu.sbatch and the words `given` say, sorted.
+given=(JOB)
 probed() {
   local id
-  id=$(DLSCALE=$PWD/probe timeout 30 sbatch --parsable -t 5 "$@" "$scripts/gpu.sbatch" JOB)
+  id=$(DLSCALE=$PWD/probe timeout 30 sbatch --parsable -t 5 "$@" "$scripts/gpu.sbatch" "${given[@]}")
   wait_until 30 job_over "$id"
   grep -E '^n[0-9]|gpu.sbatch: --|dlscale.sbatch: --' "slurm-$id.out" | sort | tr '\n' ';'
 }
@@ -163,6 +186,10 @@ seen=$(probed -N 2 --gpus-per-task=1 --ntasks-per-node=2)
 check "scripts/--gpus-per-task, srun" "$seen" test "$seen" = "$each"
 seen=$(DLSCALE_LAUNCHER=mpirun probed -N 2 --gpus-per-task=1 --ntasks-per-node=2)
 check "scripts/--gpus-per-task, mpirun" "$seen" test "${seen%%(*}" = "dlscale.sbatch: --gpus-per-task can't be used with mpirun "
+given=(--resume x.h5)
+seen=$(probed -N 1 --gpus-per-node=2 --ntasks-per-node=2)
+check "scripts/a file to go on with has its device" "$seen" \
+  test "$seen" = "n1 gpu=0 launch=set --resume x.h5;n1 gpu=1 launch=set --resume x.h5;"
 
 # shellcheck source=scripts_jobs.sh
 . "$DLSCALE_ROOT/tests/cluster/scripts_jobs.sh"

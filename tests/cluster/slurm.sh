@@ -76,7 +76,7 @@ cluster_leave() {
 cluster_address() { echo "10.77.0.$1"; }  # of node 1, 2, …; 254 is the controller
 
 cluster_config() {  # NODES CPUS
-  local nodes=$1 cpus=$2 memory node
+  local nodes=$1 cpus=$2 memory node gres=""
   memory=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)
   cat >"$CLUSTER_FOLDER/slurm.conf" <<CONF
 ClusterName=dlscale_test
@@ -110,12 +110,17 @@ PartitionName=DEFAULT Nodes=ALL MaxTime=INFINITE State=UP
 PartitionName=test Default=YES PriorityTier=1
 PartitionName=urgent PriorityTier=10 PreemptMode=OFF
 CONF
+  if [ "${CLUSTER_GPUS:-no}" = yes ]; then
+    gres=" Gres=gpu:2"
+    echo 'GresTypes=gpu' >>"$CLUSTER_FOLDER/slurm.conf"
+    echo 'Name=gpu File=/dev/null,/dev/zero' >"$CLUSTER_FOLDER/gres.conf"
+  fi
   printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n' >"$CLUSTER_FOLDER/cgroup.conf"
   printf '127.0.0.1 localhost\n%s ctl\n' "$(cluster_address 254)" >"$CLUSTER_FOLDER/hosts"
   for node in $(seq "$nodes"); do
     printf '%s n%d\n' "$(cluster_address "$node")" "$node" >>"$CLUSTER_FOLDER/hosts"
-    printf 'NodeName=n%d NodeAddr=%s CPUs=%d RealMemory=%d State=UNKNOWN\n' "$node" "$(cluster_address "$node")" "$cpus" \
-      "$((memory / nodes))" >>"$CLUSTER_FOLDER/slurm.conf"
+    printf 'NodeName=n%d NodeAddr=%s CPUs=%d RealMemory=%d State=UNKNOWN%s\n' "$node" "$(cluster_address "$node")" "$cpus" \
+      "$((memory / nodes))" "$gres" >>"$CLUSTER_FOLDER/slurm.conf"
   done
 }
 
@@ -133,7 +138,7 @@ cluster_environment() {
 # cluster_start NODES CPUS: 0 when all nodes (each with so many CPUs to Slurm) are idle; else 1 with the reason in
 # CLUSTER_WHY. CLUSTER_PIN=yes pins node k to core (k − 1) modulo the cores, for measurements. CLUSTER_PATHS: more folders of /tmp that the
 # nodes must see (the tree, the program and the current folder are seen anyway), one a line. CLUSTER_NODE_TIMEOUT: seconds
-# after which Slurm gives up a silent node (20).
+# after which Slurm gives up a silent node (20). CLUSTER_GPUS=yes: two GPUs on every node, as far as Slurm can tell.
 cluster_start() {
   local nodes=$1 cpus=$2 node
   mkdir -p "$CLUSTER_FOLDER/state" "$CLUSTER_FOLDER/munge"
