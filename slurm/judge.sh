@@ -22,6 +22,10 @@ judge() {
   shift
   judged=7
   [ $# -gt 0 ] || return 0
+  if [ ! -x "$tool" ] && [ -n "${DLSCALE_SLOW:-}" ]; then
+    say "not judged: DLSCALE_SLOW=$tool is no program; correct the path"
+    return 0
+  fi
   [ -x "$tool" ] || tool=$(command -v dlscale-slow) || {
     say "not judged: dlscale-slow was not found beside this script or on the PATH (DLSCALE_SLOW names another place)"
     return 0

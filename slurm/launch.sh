@@ -44,8 +44,9 @@ launch_command() {
   if [ "$launcher" = srun ]; then
     # srun ignores the job's -c since Slurm 22.05: it is passed on here. --wait bounds how long ranks outlive the first that
     # ended: one that crashed before the program's watchdog is awake, or one that is stopped. mpirun does so by itself.
-    # Slurm's default fence lets ranks out of MPI_Init too early: 11 of 40 starts of 4 nodes × 2 ranks crashed with it
-    # (Slurm 22.05, Open MPI 4.1.4), none of 40 with a tree.
+    # Slurm's default fence, a ring, lets ranks out of MPI_Init before all are in it: their first messages crash others (Open
+    # MPI jumps to a handler not yet there). 11 of 40 starts of 4 nodes × 2 ranks did (Slurm 22.05, Open MPI 4.1.4), none of
+    # 40 with a tree.
     export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-tree}
     command=(srun "--mpi=${DLSCALE_SRUN_MPI:-pmix}" --wait=60 ${threads:+"--cpus-per-task=$threads"}
       ${nodes:+"--nodes=$nodes"} ${tasks:+"--ntasks=$tasks"})

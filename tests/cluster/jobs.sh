@@ -67,7 +67,7 @@ expect() {
   ok "$name"
 }
 # expect_running NAME ID FILE: waits until the ranks measure.
-expect_running() { wait_until 40 status_is "$3" running || failed "$1" "never ran: $(explain "$2")"; }
+expect_running() { wait_until 90 status_is "$3" running || failed "$1" "never ran: $(explain "$2")"; }
 
 # --- what a run file says ----------------------------------------------------------------------------------------
 status_is() { [ "$(h5_text "$1" /status 2>/dev/null)" = "$2" ]; }

@@ -37,8 +37,10 @@ JOB
 job_file requeue 24s 12s
 
 # --- four hosts, over TCP between them --------------------------------------------------------------------------
+declare -A jobs
+for launcher in srun mpirun; do jobs[$launcher]=$(submit "$launcher" -N 4 --ntasks-per-node=1 -- together.toml); done
 for launcher in srun mpirun; do
-  id=$(submit "$launcher" -N 4 --ntasks-per-node=1 -- together.toml)
+  id=${jobs[$launcher]}
   expect "cluster/$launcher on 4 nodes" "$id" COMPLETED 0:0 "run-$id.h5" completed
   seen=$(hosts "run-$id.h5" 2>&1 | tail -n 1)
   check "cluster/$launcher on 4 nodes has four hosts" "hosts: $seen" test "$seen" = "n1 n2 n3 n4"
@@ -67,7 +69,7 @@ done
 id=$(submit srun -N 4 --ntasks-per-node=2 -- requeue.toml)
 expect_running "cluster/preempted" "$id" "run-$id.h5"
 kept_one() { [ "$(kept_blocks "$1" swmr 2>/dev/null || echo 0)" -ge 1 ]; }
-wait_until 20 kept_one "run-$id.h5" || failed "cluster/preempted" "no block was finished: $(explain "$id")"
+wait_until 60 kept_one "run-$id.h5" || failed "cluster/preempted" "no block was finished: $(explain "$id")"
 urgent=$(timeout 30 sbatch --parsable -p urgent -N 4 --exclusive -t 1 --wrap "srun sleep 2")
 expect "cluster/the urgent job runs" "$urgent" COMPLETED 0:0
 check "cluster/preempted, its file is closed" "status $(h5_text "run-$id.h5" /status 2>&1 | tail -n 1)" \

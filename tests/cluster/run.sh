@@ -46,17 +46,17 @@ job_file requeue 24s 15s  # long enough to be requeued in the middle, short enou
 # --- both launchers, file named after the job, exit code 0 ----------------------------------------------------------
 with_srun=$(submit srun -N 1 -n 2 -- short.toml)
 with_mpirun=$(submit mpirun -N 1 -n 2 -- short.toml)
-expect "cluster/srun completes" "$with_srun" COMPLETED 0:0 "run-$with_srun.h5" completed
-expect "cluster/mpirun completes" "$with_mpirun" COMPLETED 0:0 "run-$with_mpirun.h5" completed
+refused=$(submit srun -N 1 -n 2 -c 1 -- "no such job.toml")
 # The program is found from the script's own place although Slurm runs a copy.
 if [ "$DLSCALE" = "$own_program" ]; then
-  id=$(DLSCALE="" submit srun -n 2 -- short.toml --plan)
-  expect "cluster/program found beside the script" "$id" COMPLETED 0:0
+  found=$(DLSCALE="" submit srun -N 1 -n 2 -- short.toml --plan)
+  expect "cluster/program found beside the script" "$found" COMPLETED 0:0
 else
   skipped "cluster/program found beside the script" "testing $DLSCALE, not $own_program"
 fi
-id=$(submit srun -n 2 -c 1 -- "no such job.toml")
-expect "cluster/exit code 2 is passed on" "$id" FAILED 2:0
+expect "cluster/exit code 2 is passed on" "$refused" FAILED 2:0
+expect "cluster/srun completes" "$with_srun" COMPLETED 0:0 "run-$with_srun.h5" completed
+expect "cluster/mpirun completes" "$with_mpirun" COMPLETED 0:0 "run-$with_mpirun.h5" completed
 
 # --- five jobs at once, each on a node of its own, all of them interrupted while they measure ------------------------
 declare -A jobs

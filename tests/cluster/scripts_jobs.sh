@@ -78,12 +78,15 @@ codes=$(sed -n 's/.* node.*: exit code //p' <<<"$said" | tr '\n' ' ')
 check "scripts/sweep of dependent jobs, one failing" "exit $code, codes $codes: ${said//$'\n'/|}" test "$code:$codes" = "5:0 5 0 "
 check "scripts/the last of them ran" "$(tail -n 2 held/nodes-0004.out | tr '\n' '|')" status_is held/nodes-0004.h5 completed
 in_order() {
-  local job end=0 start
+  local job end=0 start jobs=0 time
   while read -r job; do
-    start=$(date -d "$(job_field "$job" StartTime)" +%s)
-    [ "$start" -ge "$end" ] || return 1
-    end=$(date -d "$(job_field "$job" EndTime)" +%s)
+    time=$(job_field "$job" StartTime)  # of "" date would make today's midnight
+    start=$(date -d "${time:-none}" +%s) && [ "$start" -ge "$end" ] || return 1
+    time=$(job_field "$job" EndTime)
+    end=$(date -d "${time:-none}" +%s) || return 1
+    jobs=$((jobs + 1))
   done < <(tail -n +2 held/jobs.tsv | cut -f 2)
+  [ "$jobs" -eq 3 ]
 }
 check "scripts/no two of them at the same time" "$(cut -f 2 held/jobs.tsv | tr '\n' ' ')" in_order
 refuses "holds a sweep already" env DLSCALE_SWEEP_DIR=held bash "$scripts/sweep.sh" -N 4 -t 5 -- light.toml
@@ -99,8 +102,8 @@ expect "scripts/program copied to the nodes" "$id" COMPLETED 0:0 "run-$id.h5" co
 loaded=$(environment_of "run-$id.h5" 'sorted(l["path"] for l in e["libraries"] if l["path"].startswith("/tmp/"))')
 check "scripts/library loaded from there" "$loaded" grep -q "_libs/libhwloc.so.15'" <<<"$loaded"
 check "scripts/command found there" "$(grep -o 'mpirun .*/bin/dlscale' "slurm-$id.out")" grep -q "mpirun -np 3 /tmp/dlscale-$id-0/bin/dlscale" "slurm-$id.out"
-left=$(for node in 1 2 3; do cluster_on "$node" sh -c 'ls -d /tmp/dlscale-* 2>/dev/null'; done)
-check "scripts/nothing is left on the nodes" "$left" test -z "$left"
+left=$(for node in 1 2 3; do cluster_on "$node" sh -c 'ls -d /tmp/dlscale-* 2>/dev/null; hostname'; done | tr '\n' ' ')
+check "scripts/nothing is left on the nodes" "$left" test "$left" = "n1 n2 n3 "
 
 # --- behind a wrapper, as a container is; the time of the launch is handed over -----------------------------------
 id=$(DLSCALE_WRAPPER="env DLSCALE_WRAPPED=yes" timeout 30 sbatch --parsable -t 5 -N 2 --ntasks-per-node=1 "$batch" light.toml --quiet)
@@ -143,7 +146,8 @@ check "scripts/it shows why" "${said//$'\n'/|}" grep -q "unknown option '--nonse
 DLSCALE=/nowhere node_check 0 --nodelist n1 --quiet
 check "scripts/node check without a program" "exit $code, said: ${said//$'\n'/|}" test "$code:$(grep -c 'DLSCALE=/nowhere is no program' <<<"$said")" = 2:1
 DLSCALE_SLOW=/nowhere node_check 0 --nodelist n1 --idle --quiet -- --plan
-check "scripts/node check, not judged" "exit $code, said: ${said//$'\n'/|}" test "$code" = 7
+check "scripts/node check, not judged" "exit $code, said: ${said//$'\n'/|}" \
+  test "$code:$(grep -c 'not judged: DLSCALE_SLOW=/nowhere is no program' <<<"$said")" = 7:1
 node_check 0 --dry-run --gpus 2 --partition=urgent
 check "scripts/node check of GPUs" "$said" grep -q -- "--partition=urgent .*--gpus-per-node=2 --ntasks-per-node=2 .*--nodes=4 .*--device cuda" <<<"$said"
 # By itself, without the script that waits: judged in the job.

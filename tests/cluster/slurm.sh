@@ -129,9 +129,6 @@ cluster_environment() {
   export SLURM_CONF=$CLUSTER_FOLDER/slurm.conf
   export OMPI_MCA_btl_tcp_if_include=eth0 OMPI_MCA_oob_tcp_if_include=eth0 OMPI_MCA_hwloc_base_binding_policy=none
   export OMPI_MCA_mpi_yield_when_idle=1  # a rank that waits must not keep another node from the core they share
-  # Slurm 22.05's default, a ring, lets ranks out of MPI_Init's fence before all are in it: their first messages crash
-  # others (Open MPI 4.1.4 jumps to a handler not yet there). Tried on 4 nodes × 2 ranks: 11 of 40 starts, with tree none.
-  export SLURM_PMIX_FENCE=tree
   unset TMPDIR  # a folder that all nodes see is no place for their PMIx
 }
 
