@@ -17,12 +17,12 @@ from typing import List, Optional, Set
 from rich.console import Console
 
 from .anonymise import Pseudonyms, hide_path, hide_run
+from .commands import width
 from .compare_cases import IDENTITY
 from .compare_show import as_csv, as_json, print_comparison
 from .compare_side import Comparison, compare
 from .compare_stats import SLOWER, UNSURE
 from .load import Run, RunFileError, load
-from .report import width
 
 BAD_INPUT, FAILED, MISSED = 2, 1, 3
 

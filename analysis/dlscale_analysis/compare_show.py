@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from .commands import for_json
 from .compare_side import Comparison, Row, Side
 from .compare_stats import FASTER, SAME, SLOWER, UNSURE
 from .tables import plain_table
@@ -126,7 +127,7 @@ def as_json(found: Comparison, exit_code: int) -> str:
             side.name.lower(): {"files": [run.path for run in side.runs], "launches": side.launches}
             for side in (found.a, found.b)
         },
-        "cases": [{name: _plain(value) for name, value in record(row).items()} for row in found.rows],
+        "cases": [{name: for_json(value) for name, value in record(row).items()} for row in found.rows],
         "failed_in_b": found.failed_in_b,
         "not_compared": [{"label": label, "why": why} for label, why in found.left_out],
         "only_in": {
@@ -165,7 +166,3 @@ def record(row: Row) -> Dict[str, Any]:
         row.ratio.launches_b,
     ]
     return dict(zip(COLUMNS, values))
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,6 +19,7 @@ from rich.live import Live
 
 from . import terminal
 from .anonymise import Pseudonyms, hide_path, hide_run
+from .commands import width
 from .csvout import write_csv
 from .load import Run, RunFileError, load
 from .overview import Overview, look
@@ -164,13 +165,6 @@ def _parser() -> argparse.ArgumentParser:
         "--width", type=width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
     )
     return parser
-
-
-def width(text: str) -> int:
-    """A number of columns, from the command line."""
-    if not text.isdigit() or int(text) < 40:
-        raise argparse.ArgumentTypeError(f"{text!r} is no width (a number of columns from 40 up)")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
 import sys
@@ -17,6 +16,7 @@ from dataclasses import asdict
 from typing import Any, Dict, List, Optional
 
 from .casestats import read_cases
+from .commands import for_json, width
 from .load import RunFileError, load
 from .slow import find_slow
 from .slow_remarks import METHOD, lines, nobody
@@ -63,7 +63,7 @@ def look(paths: List[str]) -> Verdict:
 def as_json(verdict: Verdict) -> Dict[str, Any]:
     """The object that `--json` prints."""
     named = [
-        {name: _plain(value) for name, value in asdict(entry).items() if name in JSON_FIELDS}
+        {name: for_json(value) for name, value in asdict(entry).items() if name in JSON_FIELDS}
         for entry in verdict.named
     ]
     return {
@@ -80,13 +80,8 @@ def as_json(verdict: Verdict) -> Dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def as_text(verdict: Verdict, width: int) -> List[str]:
-    """Lines of at most `width` columns."""
+def as_text(verdict: Verdict, columns: int) -> List[str]:
+    """Lines of at most this many columns."""
     sizes = ((verdict.nodes, "node"), (verdict.ranks, "rank"), (verdict.launches, "launch"))
     nodes, ranks, launches = (plural(count, what) for count, what in sizes)
     text = [f"{nodes}, up to {ranks}, {launches}; {plural(verdict.tests, 'comparison')}"]
@@ -97,18 +92,12 @@ def as_text(verdict: Verdict, width: int) -> List[str]:
     wrapped: List[str] = []
     for line in text:
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        wrapped += textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+        wrapped += textwrap.wrap(line, columns, subsequent_indent=indent, break_on_hyphens=False) or [""]
     return wrapped
 
 
 def _columns() -> int:
     return min(100, shutil.get_terminal_size((80, 24)).columns)
-
-
-def _width(text: str) -> int:
-    if not text.isdigit() or int(text) < 40:
-        raise argparse.ArgumentTypeError(f"{text!r} is no width (a number of columns from 40 up)")
-    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", nargs="+", metavar="RUN.h5", help="files of runs, in any order")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--width", type=_width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
+        "--width", type=width, metavar="N", help="columns to print in (default: the terminal's, or 80)"
     )
     return parser
 
