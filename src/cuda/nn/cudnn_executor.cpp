@@ -301,7 +301,10 @@ void CudnnExecutor::backward(const std::function<void(int bucket)>& ready,
     const Event& event = fetched_[static_cast<std::size_t>(b)];
     for (cudaError_t state = cudaErrorNotReady; state == cudaErrorNotReady;) {
       state = cudaEventQuery(event.get());
-      if (state != cudaErrorNotReady) check(state, "cudaEventQuery");
+      if (state == cudaErrorNotReady)
+        cudaGetLastError();  // it counts as an error there, which the next launch would find
+      else
+        check(state, "cudaEventQuery");
       if (between) between();
     }
     ready(b);
