@@ -52,6 +52,8 @@ void Trainer::backward(bool spoil) {
         reducer_->start(bucket);
       },
       [&] { reducer_->progress(); });
+  // What a device has yet to compute is no time spent on reducing.
+  executor_.wait();
 }
 
 bool Trainer::exploded(double loss) const {

@@ -85,6 +85,7 @@ class Scripted final : public Executor {
     if (p < largest_of.size()) values.back() = largest_of[p];
   }
 
+  void wait() override { call("wait"); }
   std::int64_t memory_bytes() const override { return 0; }
   std::string facts() const override { return "{}"; }
   void initialise() override {}
@@ -292,7 +293,7 @@ TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
   Trainer& trainer = replica.trainer;
   REQUIRE(trainer.step());
   CHECK(executor.calls == std::vector<std::string>{"load", "forward", "backward", "progress", "start 0",
-                                                   "progress", "start 1", "finish", "update"});
+                                                   "progress", "start 1", "wait", "finish", "update"});
   std::array<double, 6> parts{};
   trainer.take_parts(parts);
   CHECK(parts[static_cast<std::size_t>(StepPart::reduce)] >= ScriptedReducer::finish_ms * ms);
