@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "comm/agreement.hpp"
 #include "config/json_values.hpp"
@@ -133,6 +134,7 @@ Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& devic
   layout.device = device;
   if (device == "cuda") assume_gpu_rates(layout);
   std::map<std::pair<int, int>, int> users;  // (node, core) → ranks whose mask holds it
+  std::set<std::string> counted;             // GPUs, by UUID
   for (const RankFacts& rank : ranks)
     for (const int core : rank.host.core_ids) ++users[{rank.node, core}];
   for (const RankFacts& rank : ranks) {
@@ -144,9 +146,9 @@ Layout make_layout(const std::vector<RankFacts>& ranks, const std::string& devic
     const auto node = static_cast<std::size_t>(rank.node);
     if (layout.node_memory_bytes.size() <= node) layout.node_memory_bytes.resize(node + 1, 0.0);
     double& memory = layout.node_memory_bytes[node];
-    // On GPUs what counts is their memory: a node has that of its ranks.
+    // On GPUs what counts is their memory: a node has that of its ranks' GPUs.
     if (const GpuDevice* gpu = gpu_of(rank)) {
-      memory += static_cast<double>(gpu->memory_bytes);
+      if (counted.insert(gpu->uuid).second) memory += static_cast<double>(gpu->memory_bytes);
       continue;
     }
     const auto available = static_cast<double>(rank.host.memory_available_bytes);

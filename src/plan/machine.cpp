@@ -34,11 +34,11 @@ void check_layout(const Layout& layout) {
 
 Machine::Machine(const Layout& layout) : layout_(layout) {
   check_layout(layout);
-  std::vector<int> per_node(static_cast<std::size_t>(layout.nodes()));
+  ranks_on_.resize(static_cast<std::size_t>(layout.nodes()));
   least_cores_ = layout.ranks.front().cores;
   for (const RankPlace& place : layout.ranks) {
     most_ranks_per_node_ =
-        std::max(most_ranks_per_node_, ++per_node[static_cast<std::size_t>(place.node)]);
+        std::max(most_ranks_per_node_, ++ranks_on_[static_cast<std::size_t>(place.node)]);
     least_cores_ = std::min(least_cores_, place.cores);
   }
 }
@@ -67,19 +67,21 @@ Participants Machine::count(const Team& team) const {
     }
     result.ranks += static_cast<int>(turn.size());
   }
+  // A rank can't use the GPUs of others, whether they take part or not.
+  const std::vector<int>& sharing = layout_.device == "cuda" ? ranks_on_ : holding;
   result.memory_bytes = std::numeric_limits<double>::infinity();
   int tightest = -1;
   for (std::size_t node = 0; node < holding.size(); ++node) {
     if (holding[node] == 0) continue;
     ++result.nodes;
     const double memory = layout_.node_memory_bytes[node];
-    if (!(memory > 0 && memory / holding[node] < result.memory_bytes))
+    if (!(memory > 0 && memory / sharing[node] < result.memory_bytes))
       continue;  // 0: the system did not tell
-    result.memory_bytes = memory / holding[node];
+    result.memory_bytes = memory / sharing[node];
     tightest = static_cast<int>(node);
   }
   if (tightest >= 0) {
-    const int ranks = holding[static_cast<std::size_t>(tightest)];
+    const int ranks = sharing[static_cast<std::size_t>(tightest)];
     const std::string memory =
         format_bytes(layout_.node_memory_bytes[static_cast<std::size_t>(tightest)]);
     result.tightest = fmt::format("node {}: {} shared by {} {}", host_of(tightest, layout_), memory,

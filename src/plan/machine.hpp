@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "plan/plan.hpp"
 
@@ -48,6 +49,7 @@ class Machine {
   Participants count(const Team& team) const;
 
   const Layout& layout_;
+  std::vector<int> ranks_on_;  ///< [node]
   int least_cores_ = 1;
   int most_ranks_per_node_ = 0;
   std::map<Team, Participants> known_;

@@ -4,6 +4,7 @@
 
 #include "dlscale_catch.hpp"
 #include "fake_entries.hpp"
+#include "plan/machine.hpp"
 
 using namespace dlscale;
 #if DLSCALE_CATCH_MAJOR >= 3
@@ -116,6 +117,17 @@ TEST_CASE("a case that can't fit is skipped with both numbers, on the tightest n
         std::string::npos);
   layout.node_memory_bytes = {0, 0};  // unknown
   CHECK(status(1e15).status == CaseStatus::planned);
+}
+
+TEST_CASE("a rank has the memory of its own GPU, however few ranks of the node take part") {
+  Layout layout = layout_of(1, 4, 1);
+  layout.node_memory_bytes = {320 * gib};
+  layout.device = "cuda";
+  Team one;
+  one.occupancy = "1";
+  CHECK(Machine(layout).participants(one).memory_bytes == 80 * gib);
+  layout.device = "cpu";
+  CHECK(Machine(layout).participants(one).memory_bytes == 320 * gib);
 }
 
 TEST_CASE("cases without a variant or without enough ranks per node are skipped with the reason") {

@@ -91,6 +91,8 @@ TEST_CASE("a node has the memory of its ranks' GPUs") {
       taken({rank_on(0, 0, 0, two), rank_on(0, 1, 0, two), rank_on(1, 0, 0, {gpu(2, 0)})});
   const Layout layout = make_layout(ranks, "cuda");
   CHECK(layout.node_memory_bytes == std::vector<double>{160.0 * (1 << 30), 80.0 * (1 << 30)});
+  const auto shared = taken({rank_on(0, 0, 0, {gpu(0, 0)}), rank_on(0, 1, 0, {gpu(0, 0)})});
+  CHECK(make_layout(shared, "cuda").node_memory_bytes == std::vector<double>{80.0 * (1 << 30)});
   const Layout assumed = assumed_layout_here(12, "cuda");
   CHECK(assumed.nodes() == 2);
   CHECK(assumed.ranks[11].local_rank == 3);
