@@ -97,8 +97,7 @@ void Product::choose(const void* a, const void* b, void* c, const Stream& stream
     const cublasLtMatmulHeuristicResult_t& candidate = candidates[static_cast<std::size_t>(i)];
     if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
     const double seconds = shortest_s(candidate.algo, a, b, c, stream);
-    ++facts_.candidates;
-    if (facts_.id >= 0 && seconds >= facts_.seconds) continue;
+    if (facts_.candidates++ > 0 && seconds >= facts_.seconds) continue;
     algorithm_ = candidate.algo;
     facts_.id = attribute(algorithm_, CUBLASLT_ALGO_CONFIG_ID);
     facts_.tile = attribute(algorithm_, CUBLASLT_ALGO_CONFIG_TILE_ID);
