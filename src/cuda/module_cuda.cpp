@@ -43,7 +43,8 @@ json devices() {
     list.push_back({{"name", properties.name},
                     {"uuid", uuid_text(properties.uuid)},
                     {"pci", pci},
-                    {"memory_bytes", static_cast<std::int64_t>(properties.totalGlobalMem)}});
+                    {"memory_bytes", static_cast<std::int64_t>(properties.totalGlobalMem)},
+                    {"capability", 10 * properties.major + properties.minor}});
   }
   return list;
 }

@@ -76,7 +76,8 @@ GpuProbe probe() {
     result.devices.push_back({.name = d.at("name"),
                               .uuid = d.at("uuid"),
                               .pci = d.at("pci"),
-                              .memory_bytes = d.at("memory_bytes")});
+                              .memory_bytes = d.at("memory_bytes"),
+                              .capability = d.at("capability")});
   if (result.devices.empty())
     result.why =
         sentence(no_gpu, "the driver sees no device", "check CUDA_VISIBLE_DEVICES, or use --device cpu");

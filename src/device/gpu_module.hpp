@@ -14,6 +14,7 @@ struct GpuDevice {
   std::int64_t memory_bytes = 0;
   int numa = -1;           ///< domain of its PCI slot; −1 unknown
   int numa_distance = -1;  ///< from the cores of the rank that sees it (10 = local); −1 unknown
+  int capability = 0;      ///< 90: compute capability 9.0
 };
 
 /// What the module found on this node; `why` is a sentence when no GPU can be used.

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "device/gpu_module.hpp"
 #include "workloads/gpu_workload.hpp"
 
 namespace dlscale {
@@ -97,6 +99,12 @@ std::vector<Params> examples() {
   return list;
 }
 
+// Of the first rank's GPUs: those of one launch are alike.
+std::string unavailable(const Params& params) {
+  const std::vector<GpuDevice>& gpus = probe_gpus().devices;
+  return gpus.empty() ? std::string() : gemm_gpu_problem(params.text("dtype"), gpus.front().capability);
+}
+
 Cost cost(const Params& params, int ranks, int threads) {
   Cost cost = gemm_cost(params, ranks, threads);
   cost.memory_bytes *= gemm_operand_sets(params);
@@ -116,6 +124,15 @@ int gemm_operand_sets(const Params& params) {
   if (params.number("beta") != 0) return 1;
   const double bytes = gemm_cost(params, 1, 1).memory_bytes;
   return static_cast<int>(std::clamp(std::ceil(gemm_rotation_bytes / bytes), 1.0, 1.0 * gemm_most_sets));
+}
+
+std::string gemm_gpu_problem(const std::string& dtype, int capability) {
+  constexpr int first_with_fp8 = 89;
+  if (dtype != "fp8" || capability >= first_with_fp8) return {};
+  return sentence(
+      "fp8 can't be multiplied on this GPU",
+      fmt::format("its compute capability is {}.{}, fp8 needs 8.9", capability / 10, capability % 10),
+      "use another dtype");
 }
 
 GemmPrecision gemm_gpu_precision(const std::string& dtype) {
@@ -139,6 +156,7 @@ Entry gemm_cuda_entry() {
   entry.keys = keys();
   entry.examples = examples;
   entry.validate = validate;
+  entry.unavailable = unavailable;
   entry.cost = cost;
   entry.roofs = roofs;
   entry.make = [](const WorkContext& context) { return make_on_gpu("gemm", context); };

@@ -106,6 +106,16 @@ TEST_CASE("products with a GPU's roundings pass, and what is wrong with them fai
   planted("all zero", [&](std::vector<float>& c) { std::fill(c.begin(), c.end(), 0.0F); });
 }
 
+TEST_CASE("fp8 is skipped on GPUs that have none, all other types never") {
+  CHECK(gemm_gpu_problem("fp8", 80) ==
+        "fp8 can't be multiplied on this GPU (its compute capability is 8.0, fp8 needs 8.9) use another "
+        "dtype");
+  CHECK(gemm_gpu_problem("fp8", 89).empty());
+  CHECK(gemm_gpu_problem("fp8", 100).empty());
+  for (const char* dtype : {"f64", "f32", "tf32", "bf16", "f16", "int8"})
+    CHECK(gemm_gpu_problem(dtype, 80).empty());
+}
+
 TEST_CASE("a coarser type than the one asked for is seen") {
   const auto judged = [](const Types& as, const char* dtype) {
     return gemm_check(make_product(as, 192).result(), gemm_gpu_precision(dtype));
