@@ -4,26 +4,14 @@
 #include <cmath>
 
 #include "nn/gpu_memory.hpp"
-#include "nn/groups.hpp"
-#include "nn/memory_plan.hpp"
+#include "nn/step_tensors.hpp"
 
 namespace dlscale::nn {
 namespace {
 
-class GpuEstimate {
+class GpuEstimate final : StepTensors {
  public:
-  GpuEstimate(const Graph& graph, const ExecutorOptions& options, int batch, Mode mode)
-      : graph_(graph),
-        options_(options),
-        batch_(batch),
-        training_(mode == Mode::training),
-        value_(options.precision == Precision::bf16 ? 2 : 4),
-        groups_(fuse(graph, mode, options.fold)),
-        group_of_(graph.layers().size(), 0) {
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      for (const int member : groups_[g].members())
-        group_of_[static_cast<std::size_t>(member)] = static_cast<int>(g);
-  }
+  using StepTensors::StepTensors;
 
   double parameters() const {
     const double each = 4.0 * (options_.trains ? 2 + state_values(options_.optimizer) : 1) +
@@ -54,8 +42,6 @@ class GpuEstimate {
   }
 
  private:
-  int end() const { return 2 * static_cast<int>(groups_.size()) - 1; }
-  int backward_step(int group) const { return end() - group; }
   std::size_t bytes_of(const Shape& shape, double value) const {
     return static_cast<std::size_t>(value * batch_ * static_cast<double>(shape.count()));
   }
@@ -113,15 +99,6 @@ class GpuEstimate {
       tenants_.push_back({static_cast<std::size_t>(value_ * count), back, back});
     }
   }
-
-  const Graph& graph_;
-  const ExecutorOptions& options_;
-  int batch_;
-  bool training_;
-  double value_;
-  std::vector<Group> groups_;
-  std::vector<int> group_of_;
-  std::vector<Tenant> tenants_;
 };
 
 }  // namespace

@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nn/executor.hpp"
-#include "nn/groups.hpp"
-#include "nn/memory_plan.hpp"
+#include "nn/step_tensors.hpp"
 #include "nn/winograd.hpp"
 
 namespace dlscale::nn {
@@ -14,20 +12,9 @@ namespace {
 
 constexpr double f32_bytes = 4;
 
-class Estimate {
+class Estimate final : StepTensors {
  public:
-  Estimate(const Graph& graph, const ExecutorOptions& options, int batch, Mode mode)
-      : graph_(graph),
-        options_(options),
-        batch_(batch),
-        training_(mode == Mode::training),
-        value_(options.precision == Precision::bf16 ? 2 : 4),
-        groups_(fuse(graph, mode, options.fold)),
-        group_of_(graph.layers().size(), 0) {
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      for (const int member : groups_[g].members())
-        group_of_[static_cast<std::size_t>(member)] = static_cast<int>(g);
-  }
+  using StepTensors::StepTensors;
 
   double arena() {
     for (std::size_t g = 0; g < groups_.size(); ++g) add_group(static_cast<int>(g));
@@ -96,8 +83,6 @@ class Estimate {
                                     static_cast<double>(shape.height * shape.width));
   }
 
-  int backward_step(int group) const { return 2 * static_cast<int>(groups_.size()) - 1 - group; }
-
   // Whether the backward pass of a group reads its input.
   static bool reads_input(Op op) { return op == Op::conv || op == Op::dense || op == Op::batch_norm; }
 
@@ -135,15 +120,6 @@ class Estimate {
     if (graph_.users(group.last()).size() > 1)
       tenants_.push_back({bytes, backward_step(last_user), back});
   }
-
-  const Graph& graph_;
-  const ExecutorOptions& options_;
-  int batch_;
-  bool training_;
-  double value_;
-  std::vector<Group> groups_;
-  std::vector<int> group_of_;
-  std::vector<Tenant> tenants_;
 };
 
 }  // namespace

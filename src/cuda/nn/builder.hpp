@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "cuda/nn/program.hpp"
+#include "nn/gpu_memory.hpp"
 
 namespace dlscale::cuda::dnn {
 
 /// Most scratch memory that an algorithm may ask for.
-constexpr std::size_t most_workspace_bytes = std::size_t{1} << 30;
+constexpr auto most_workspace_bytes = static_cast<std::size_t>(nn::gpu_workspace_bytes);
 
 class Builder {
  public:
