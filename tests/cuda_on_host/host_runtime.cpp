@@ -6,10 +6,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace {
 
 std::map<void*, std::size_t> held;
+cudaError_t last = cudaSuccess;  // as the runtime keeps it, "not ready" included
 
 cudaError_t give(void** p, std::size_t bytes) {
   *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
@@ -95,8 +97,12 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
 cudaError_t cudaEventSynchronize(cudaEvent_t) {
   return cudaSuccess;
 }
+// Every other time it is not ready yet.
 cudaError_t cudaEventQuery(cudaEvent_t) {
-  return cudaSuccess;
+  static bool ready = true;
+  ready = !ready;
+  if (!ready) last = cudaErrorNotReady;
+  return ready ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t, cudaEvent_t) {
   *ms = 1;
@@ -128,7 +134,7 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
   return cudaErrorUnknown;
 }
 cudaError_t cudaGetLastError() {
-  return cudaSuccess;
+  return std::exchange(last, cudaSuccess);
 }
 const char* cudaGetErrorName(cudaError_t) {
   return "cudaError";

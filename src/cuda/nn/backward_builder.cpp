@@ -220,10 +220,7 @@ void Builder::pool_backward(const nn::Group& group, const Made& made) {
   const nn::Layer& head = layer(group.head);
   Program* p = &program_;
   Machine* m = &machine_;
-  const nn::Window& w = head.window;
-  const PoolWindow window{static_cast<int>(w.kernel_h), static_cast<int>(w.kernel_w),
-                          static_cast<int>(w.stride_h), static_cast<int>(w.stride_w),
-                          static_cast<int>(w.pad_top),  static_cast<int>(w.pad_left)};
+  const PoolWindow window = pool_window(head.window);
   const Tensor dy = gradient(group.head), dx = tensor(head.in);
   if (head.op == nn::Op::max_pool) {
     emit(

@@ -5,6 +5,11 @@
 
 namespace dlscale::cuda::dnn {
 
+PoolWindow pool_window(const nn::Window& w) {
+  return {static_cast<int>(w.kernel_h), static_cast<int>(w.kernel_w), static_cast<int>(w.stride_h),
+          static_cast<int>(w.stride_w), static_cast<int>(w.pad_top),  static_cast<int>(w.pad_left)};
+}
+
 Builder::Builder(Program& program, Machine& machine)
     : program_(program),
       machine_(machine),

@@ -15,6 +15,8 @@ namespace dlscale::cuda::dnn {
 /// Most scratch memory that an algorithm may ask for.
 constexpr auto most_workspace_bytes = static_cast<std::size_t>(nn::gpu_workspace_bytes);
 
+PoolWindow pool_window(const nn::Window& window);
+
 class Builder {
  public:
   Builder(Program& program, Machine& machine);

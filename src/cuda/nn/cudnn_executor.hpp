@@ -65,8 +65,6 @@ class CudnnExecutor final : public GpuExecutor {
   };
   const Program& current() const;
   Program& current();
-  void place();
-  void find_ready_buckets(Program& program) const;
   StepInputs step_inputs() const;
   const StepResults& results() const;
   void run(const Stretch& stretch, bool backward);
@@ -77,6 +75,10 @@ class CudnnExecutor final : public GpuExecutor {
   void refresh(Program& program);
   void restage();
   void fetch_bucket(int bucket);
+
+  // Preparing (prepare.cpp, with prepare(), memory_bytes() and facts()).
+  void place();
+  void find_ready_buckets(Program& program) const;
 
   // Checks (views.cpp).
   bool computes(const Stretch& stretch, bool backward) const;

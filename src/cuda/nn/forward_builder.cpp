@@ -13,11 +13,6 @@ bool symmetric(const nn::Window& w) {
   return w.pad_top == w.pad_bottom && w.pad_left == w.pad_right;
 }
 
-PoolWindow pool_window(const nn::Window& w) {
-  return {static_cast<int>(w.kernel_h), static_cast<int>(w.kernel_w), static_cast<int>(w.stride_h),
-          static_cast<int>(w.stride_w), static_cast<int>(w.pad_top),  static_cast<int>(w.pad_left)};
-}
-
 }  // namespace
 
 void Builder::forward() {

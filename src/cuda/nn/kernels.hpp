@@ -41,12 +41,14 @@ void copy_in(Type type, const void* part, const Dims& part_dims, void* whole, co
 void pad(Type type, const void* part, const Dims& part_dims, void* whole, const Dims& whole_dims,
          int top, int left, const Stream& stream);
 
-// --- norm.cu. Rows × channels; per-channel values are f32.
+// --- column_sums.cu. Rows × channels; per-channel values are f32.
 /// Bytes of scratch that the sums of a tensor's channels need.
 std::size_t sums_scratch_bytes(unsigned rows, unsigned channels);
 /// sums[c] = Σ over rows.
 void column_sums(Type type, const void* x, unsigned rows, unsigned channels, float* sums, void* scratch,
                  const Stream& stream);
+
+// --- norm.cu. Rows × channels; per-channel values are f32.
 struct NormLayer {
   float epsilon = 0, momentum = 0;
   bool relu = false;

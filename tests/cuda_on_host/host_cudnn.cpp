@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The calls of cuDNN and cuBLASLt that the executor makes, by their definitions: sums in float64,
-// rounded once. A tensor is addressed by its strides only, so a wrong descriptor gives wrong numbers.
-#include <cublasLt.h>
+// The calls of cuDNN that the executor makes, by their definitions: sums in float64, rounded once. A
+// tensor is addressed by its strides only, so a wrong descriptor gives wrong numbers.
 #include <cuda_bf16.h>
 #include <cudnn.h>
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 // --- cuDNN's opaque types
@@ -258,128 +256,6 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void* alpha,
   });
   blend(w_->type, dw, sums, alpha, beta);
   return CUDNN_STATUS_SUCCESS;
-}
-
-}  // extern "C"
-
-// --- cuBLASLt: its descriptors hold a few 64-bit words, which are ours here.
-namespace {
-
-struct Matmul {
-  std::int32_t trans_a = CUBLAS_OP_N, trans_b = CUBLAS_OP_N;
-};
-struct Matrix {
-  cudaDataType_t type;
-  std::uint64_t rows, cols;
-  std::int64_t leading;
-  double get(const void* p, std::uint64_t r, std::uint64_t c) const {
-    const std::size_t i = r + c * static_cast<std::uint64_t>(leading);
-    if (type == CUDA_R_32F) return static_cast<double>(static_cast<const float*>(p)[i]);
-    return static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]));
-  }
-};
-template <class To, class From>
-To* as(From* p) {
-  return reinterpret_cast<To*>(p);
-}
-
-}  // namespace
-
-extern "C" {
-
-const char* cublasLtGetStatusName(cublasStatus_t) {
-  return "cublas";
-}
-const char* cublasLtGetStatusString(cublasStatus_t) {
-  return "from the stand-in of cuBLASLt";
-}
-std::size_t cublasLtGetVersion() {
-  return CUBLAS_VERSION;
-}
-cublasStatus_t cublasLtCreate(cublasLtHandle_t* h) {
-  *h = as<cublasLtContext>(new int);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtDestroy(cublasLtHandle_t h) {
-  delete as<int>(h);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* d, cublasComputeType_t, cudaDataType_t) {
-  *d = as<cublasLtMatmulDescOpaque_t>(new Matmul);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d) {
-  delete as<Matmul>(d);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
-                                              cublasLtMatmulDescAttributes_t which, const void* value,
-                                              std::size_t bytes) {
-  std::int32_t& to =
-      which == CUBLASLT_MATMUL_DESC_TRANSA ? as<Matmul>(d)->trans_a : as<Matmul>(d)->trans_b;
-  if (bytes != sizeof to) return CUBLAS_STATUS_INVALID_VALUE;
-  std::memcpy(&to, value, bytes);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* l, cudaDataType type,
-                                          std::uint64_t rows, std::uint64_t cols, std::int64_t leading) {
-  *l = as<cublasLtMatrixLayoutOpaque_t>(new Matrix{type, rows, cols, leading});
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) {
-  delete as<Matrix>(l);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
-  *p = as<cublasLtMatmulPreferenceOpaque_t>(new int);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
-  delete as<int>(p);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                    cublasLtMatmulPreferenceAttributes_t, const void*,
-                                                    std::size_t) {
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t, int,
-                                              cublasLtMatmulHeuristicResult_t results[], int* count) {
-  results[0] = {};
-  results[0].state = CUBLAS_STATUS_SUCCESS;
-  *count = 1;
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
-                                                    cublasLtMatmulAlgoConfigAttributes_t, void* value,
-                                                    std::size_t bytes, std::size_t*) {
-  std::memset(value, 0, bytes);
-  return CUBLAS_STATUS_SUCCESS;
-}
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void* alpha, const void* a,
-                              cublasLtMatrixLayout_t a_, const void* b, cublasLtMatrixLayout_t b_,
-                              const void* beta, const void* c, cublasLtMatrixLayout_t c_, void* to,
-                              cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t*, void*, std::size_t,
-                              cudaStream_t) {
-  const Matrix &ma = *as<const Matrix>(a_), &mb = *as<const Matrix>(b_), &mc = *as<const Matrix>(c_);
-  const bool ta = as<Matmul>(d)->trans_a == CUBLAS_OP_T, tb = as<Matmul>(d)->trans_b == CUBLAS_OP_T;
-  const std::uint64_t depth = ta ? ma.rows : ma.cols;
-  if ((ta ? ma.cols : ma.rows) != mc.rows || (tb ? mb.rows : mb.cols) != mc.cols ||
-      (tb ? mb.cols : mb.rows) != depth || scalar(beta) != 0 || c != to)
-    return CUBLAS_STATUS_INVALID_VALUE;
-  for (std::uint64_t j = 0; j < mc.cols; ++j)
-    for (std::uint64_t i = 0; i < mc.rows; ++i) {
-      double sum = 0;
-      for (std::uint64_t k = 0; k < depth; ++k)
-        sum += (ta ? ma.get(a, k, i) : ma.get(a, i, k)) * (tb ? mb.get(b, j, k) : mb.get(b, k, j));
-      put(mc.type == CUDA_R_32F ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16, to,
-          static_cast<std::int64_t>(i + j * static_cast<std::uint64_t>(mc.leading)),
-          scalar(alpha) * sum);
-    }
-  return CUBLAS_STATUS_SUCCESS;
 }
 
 }  // extern "C"
