@@ -15,8 +15,9 @@
 namespace dlscale {
 namespace {
 
-// Planned times are estimates: patience is counted from twenty times the expected.
-constexpr double slack = 20;
+// Patience is counted from twenty times what was planned, an estimate, or five times what was measured: a
+// slow rank is to be found by its times, not ended.
+constexpr double slack = 20, measured_slack = 5;
 
 Widths widths_of(const Case& c, const Entry* entry, std::size_t probes) {
   Widths widths{.probes = probes};
@@ -50,8 +51,8 @@ void Worker::busy(const char* what) {
   watchdog_.working(what, -1, 0);
 }
 
-void Worker::sleep_barrier(const char* what, double expected_s) {
-  const WaitScope wait(watchdog_, ++stage_, slack * expected_s, what);
+void Worker::sleep_barrier(const char* what, double allowed_s) {
+  const WaitScope wait(watchdog_, ++stage_, allowed_s, what);
   MPI_Request request = MPI_REQUEST_NULL;
   DLSCALE_MPI(MPI_Ibarrier(session_.world().get(), &request));
   wait_asleep(request);
@@ -98,7 +99,7 @@ Agreement Worker::prepare(const Case& c) {
   return agree(session_.world(), failure.empty(), failure);
 }
 
-OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double expected_s) {
+OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double allowed_s) {
   const Entry* entry = find_entry(c.workload, c.variant);
   const Sampling how{.align = crew.barrier.get(),
                      .distributed = entry != nullptr && entry->is_distributed(c.params),
@@ -108,10 +109,10 @@ OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, dou
   const std::string failure = failure_of([&] {
     if (crew.barrier != nullptr) {
       // Who does not come is named here; the barrier right before the clock is then met by all.
-      const WaitScope wait(watchdog_, stage_, slack * expected_s, "the start of a batch");
+      const WaitScope wait(watchdog_, stage_, allowed_s, "the start of a batch");
       crew.barrier->wait();
     }
-    watchdog_.working("running", c.id, slack * expected_s);
+    watchdog_.working("running", c.id, allowed_s);
     own = take_samples(*prepared_.at(c.id), batch, how, probes_);
   });
   // Only of a distributed case: the other ranks may wait for this one inside run().
@@ -125,13 +126,14 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
   const std::int64_t begin = now_ns();
   const Crew& crew = crews_.of(c);
   const Widths& widths = widths_.at(c.id);
-  const double expected_s =
-      std::fmax(batch.expected_s, c.predicted_s * static_cast<double>(batch.repeats) * batch.rows());
+  const double planned_s = c.predicted_s * static_cast<double>(batch.repeats) * batch.rows();
+  const double allowed_s =
+      batch.expected_s > 0 ? measured_slack * batch.expected_s : slack * planned_s;
   OwnSamples own = absent_samples(batch, widths);
   for (int turn = 0; turn < static_cast<int>(crew.turns.size()); ++turn) {
     ++stage_;  // on all ranks, whoever meets here
-    if (turn == crew.own_turn) own = take(c, batch, crew, expected_s);
-    sleep_barrier("the end of a batch", expected_s);
+    if (turn == crew.own_turn) own = take(c, batch, crew, allowed_s);
+    sleep_barrier("the end of a batch", allowed_s);
   }
   if (crew.own_turn >= 0) note_peak(c);
   const WaitScope wait(watchdog_, ++stage_, 0, "the gather of samples");

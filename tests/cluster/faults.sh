@@ -42,7 +42,7 @@ unset DLSCALE_LAUNCHER_FLAGS
 stop_mpirun=$(submit mpirun -w 'n[5-6]' -N 2 --ntasks-per-node=1 -- "${watched[@]}" -o stop_mpirun.h5)
 cut_mpirun=$(submit mpirun -w 'n[7-8]' -N 2 --ntasks-per-node=1 -- "${watched[@]}" -o cut_mpirun.h5)
 
-kept_some() { [ "$(kept_blocks "$1" swmr 2>/dev/null || echo 0)" -ge 3 ]; }
+kept_some() { [ "$(kept_blocks "$1" swmr collective 2>/dev/null || echo 0)" -ge 3 ]; }
 declare -A before
 has_begun() {
   wait_until 60 kept_some "$1.h5" || failed "cluster/$1" "no block was finished: $(explain "${!1}")"

@@ -80,5 +80,8 @@ h5_ask() {
 launches() { h5_ask "$1" 'len(file["/system/launches"])'; }
 # hosts FILE: host names of the last launch, in order of rank.
 hosts() { h5_ask "$1" '" ".join(h.decode() for h in file["/system/ranks"]["host"][-1])'; }
-# kept_blocks FILE [swmr]: finished blocks of all cases.
-kept_blocks() { h5_ask "$1" 'int(file["/cases"]["blocks"].sum())' "${2:-}"; }
+# kept_blocks FILE [swmr] [WORKLOAD]: finished blocks of all cases, or of this workload's.
+kept_blocks() {
+  local of="${3:+if c['workload'] == b'$3'}"
+  h5_ask "$1" "sum(int(c['blocks']) for c in file['/cases'] $of)" "${2:-}"
+}
