@@ -13,7 +13,7 @@ from .load import Run
 
 # Of /system/environment: what every launch has anew, and what is said elsewhere.
 VOLATILE = {
-    *("command_line", "host", "libraries", "slurm", "warnings", "counters", "seed", "mpi_init_s"),
+    *("command_line", "host", "libraries", "slurm", "warnings", "counters", "seed", "mpi_init_s", "start"),
     *(
         "clock_cost_s",
         "clock_resolution_s",
@@ -38,7 +38,7 @@ FIRST = (
     "kernel",
 )
 LAUNCHER_MADE = re.compile(
-    r"OMPI_(?!MCA_)|PMIX_|PRTE_MCA_prte|"
+    r"OMPI_(?!MCA_)|PMIX_|PRTE_MCA_prte|DLSCALE_LAUNCH_NS$|"
     r"OMPI_MCA_(orte|ess|pmix|initial_wdir|shmem_RUNTIME|mpi_oversubscribe|rmaps_base_oversub)"
 )
 
@@ -119,15 +119,15 @@ def _flatten(prefix: str, value: Any, facts: Dict[str, str]) -> None:
         if isinstance(entry, dict):
             _flatten(name, entry, facts)
         elif isinstance(entry, list):
-            facts[name] = json.dumps([_without_memory(item) for item in entry])
+            facts[name] = json.dumps([_without_identity(item) for item in entry])
         elif name not in ("build.version", "build.git_hash"):  # said as those of dlscale
             facts[name] = str(entry)
 
 
-def _without_memory(item: Any) -> Any:
-    """What the system takes for itself differs by some pages from boot to boot."""
+def _without_identity(item: Any) -> Any:
+    """Of a memory or a GPU. What the system takes for itself differs by some pages from boot to boot."""
     return (
-        {key: value for key, value in item.items() if key != "memory_bytes"}
+        {key: value for key, value in item.items() if key not in ("memory_bytes", "uuid")}
         if isinstance(item, dict)
         else item
     )

@@ -130,6 +130,22 @@ def test_differences_of_the_sides_are_named(make, capsys):
     assert any(note.startswith("the launches of A are not alike: blas") for note in found["notes"])
 
 
+def test_what_every_launch_has_anew_is_no_difference(make, capsys):
+    a, b = (
+        {
+            **RunSpec().text,
+            "start": {"mpi_init_s": {"max": seconds}},
+            "variables": {"DLSCALE_LAUNCH_NS": f"{seconds}", "OMP_NUM_THREADS": "2"},
+            "gpus": [{"rank": 0, "uuid": f"GPU-{seconds}", "numa_distance": 10}],
+        }
+        for seconds in (0.25, 0.5)
+    )
+    assert judged(capsys, make(1.0, 1, text=a), make(1.0, 2, text=b))[1]["differences"] == []
+    b["gpus"] = [{**b["gpus"][0], "numa_distance": 21}]
+    found = judged(capsys, make(1.0, 1, text=a), make(1.0, 2, text=b))[1]
+    assert [entry["name"] for entry in found["differences"]] == ["gpus"]
+
+
 def test_a_launch_counts_once(make, capsys, tmp_path):
     a, b = make(1.0, 1), make(1.0, 2)
     copy = tmp_path / "copy.h5"

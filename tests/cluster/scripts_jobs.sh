@@ -145,7 +145,7 @@ check "scripts/node check, a failed job" "exit $code, said: ${said//$'\n'/|}" te
 check "scripts/it shows why" "${said//$'\n'/|}" grep -q "unknown option '--nonsense'" <<<"$said"
 DLSCALE=/nowhere node_check 0 --nodelist n1 --quiet
 check "scripts/node check without a program" "exit $code, said: ${said//$'\n'/|}" test "$code:$(grep -c 'DLSCALE=/nowhere is no program' <<<"$said")" = 2:1
-DLSCALE_SLOW=/nowhere node_check 0 --nodelist n1 --idle --quiet -- --plan
+DLSCALE_SLOW=/nowhere node_check 0 --nodelist n1 --idle --quiet -- "${light[@]}"
 check "scripts/node check, not judged" "exit $code, said: ${said//$'\n'/|}" \
   test "$code:$(grep -c 'not judged: DLSCALE_SLOW=/nowhere is no program' <<<"$said")" = 7:1
 node_check 0 --dry-run --gpus 2 --partition=urgent

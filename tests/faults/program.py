@@ -32,8 +32,9 @@ def test_ranks_1_to_8():
         with h5py.File(path) as file:
             expect(file["system/ranks"].shape == (1, ranks), "ranks table")
         if ranks > 1:
-            named = [line for line in result.stdout.splitlines() if line.startswith("look at")]
-            expect(len(named) == 1 and f"rank {slow} " in named[0], f"{ranks} ranks: {named}")
+            # Others may really be slow on a machine that does other work.
+            said = result.stdout[result.stdout.index("look at"):].splitlines()
+            expect(any(f"rank {slow} on" in line and "late in noop" in line for line in said), f"{ranks} ranks: {said}")
             report = run([str(ROOT / "analysis" / "dlscale-report"), str(path)])
             check_code(report, 0)
             expect(f"rank {slow}" in report.stdout, f"{ranks} ranks: the report does not name rank {slow}")
