@@ -24,7 +24,7 @@ run_packages=(
   libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev catch2
   python3 python3-h5py python3-numpy python3-pandas python3-rich python3-jinja2
 )
-test_packages=(python3-pytest hdf5-tools shellcheck clang-format binutils procps valgrind)
+test_packages=(python3-pytest python3-pytest-xdist hdf5-tools shellcheck clang-format binutils procps valgrind)
 cluster_packages=(slurm-wlm slurm-client munge iproute2)
 ecosystem_packages=(jube groff-base man-db python3-venv)
 

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Everything that a change must pass, in 35 to 50 minutes on two cores; then the sanitizers, if 5 of 60 are left. Ends
-# with "N passed, N failed, N skipped"; exit code 0 only when nothing failed.
+# Everything that a change must pass, in about 40 minutes on two cores, a quarter of them the build. Ends with
+# "N passed, N failed, N skipped"; exit code 0 only when nothing failed.
 set -uo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$DLSCALE_ROOT" || exit 1
 
-stages=(install build format shellcheck unit mpi plans quickstart faults gpu training scaling cluster ecosystem analysis sanitize)
+stages=(install build format shellcheck unit mpi plans quickstart faults gpu training scaling cluster ecosystem analysis)
+on_demand=(sanitize)  # a second build: tests/long.sh asks for it
 usage() {
   cat <<TEXT
 usage: tests/all.sh [--only STAGE]… [--no-install] [--list]
 
   --only STAGE   this stage (with build where it needs the program); may be repeated
   --no-install   install no packages
-  --list         the stages, in order
+  --list         the stages, in order; sanitize only runs when it is named
 
 Environment: DLSCALE_CMAKE_FLAGS (more flags for cmake, split at blanks), DLSCALE_PYTHON (interpreter for analysis).
 TEXT
@@ -24,8 +25,8 @@ only=()
 while [ $# -gt 0 ]; do
   case $1 in
     --only)
-      if [[ " ${stages[*]} " != *" ${2:-} "* ]] || [ -z "${2:-}" ]; then
-        echo "all.sh: unknown stage '${2:-}'; valid: ${stages[*]}" >&2
+      if [[ " ${stages[*]} ${on_demand[*]} " != *" ${2:-} "* ]] || [ -z "${2:-}" ]; then
+        echo "all.sh: unknown stage '${2:-}'; valid: ${stages[*]} ${on_demand[*]}" >&2
         exit 2
       fi
       only+=("$2")
@@ -33,7 +34,7 @@ while [ $# -gt 0 ]; do
       ;;
     --no-install) stages=("${stages[@]/install/}") ;;
     --list)
-      printf '%s\n' "${stages[@]}"
+      printf '%s\n' "${stages[@]}" "${on_demand[@]}"
       exit 0
       ;;
     -h | --help)
@@ -48,7 +49,6 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-time_limit=3600  # seconds; what comes last needs some of them
 passed=0 failures=0 skips=0
 built=yes        # "no" after a failed build
 failure_lines=()
@@ -220,12 +220,13 @@ stage_cluster() {
 stage_ecosystem() { script ecosystem 300 bash tests/ecosystem/run.sh; }
 
 stage_analysis() {
-  local python log=$log_folder/analysis.log code summary word number before=$failures
+  local python log=$log_folder/analysis.log code summary word number before=$failures workers=()
   if ! python=$(python_with pytest h5py numpy pandas rich jinja2); then
     skip_one analysis "no Python with pytest, h5py, numpy, pandas, rich and jinja2 (set DLSCALE_PYTHON)"
     return
   fi
-  (cd analysis && timeout --kill-after=20 600 "$python" -B -m pytest -q -p no:cacheprovider -rsfE tests </dev/null 2>&1) | tee "$log"
+  if "$python" -c "import xdist" 2>/dev/null; then workers=(-n "$jobs"); fi
+  (cd analysis && timeout --kill-after=20 600 "$python" -B -m pytest "${workers[@]}" -q -p no:cacheprovider -rsfE tests </dev/null 2>&1) | tee "$log"
   code=${PIPESTATUS[0]}
   # "1 failed, 20 passed, 2 skipped, 1 error in 3.21s"
   summary=$(grep -E '^[=]* ?[0-9]+ (passed|failed|skipped|error)' "$log" | tail -n 1)
@@ -241,17 +242,12 @@ stage_analysis() {
   if [ -z "$summary" ] && [ "$code" -eq 0 ]; then fail_one analysis "pytest printed no result"; fi
 }
 
-# The one-process tests again, with ASan and UBSan, if the time is there.
+# The one-process tests again, with ASan and UBSan.
 stage_sanitize() {
-  local targets=() room left=$((time_limit - SECONDS))
+  local targets=() room
   for room in tests/unit/*/; do
     if compgen -G "${room}*.cpp" >/dev/null; then targets+=("unit_$(basename "$room")"); fi
   done
-  if [ "$left" -lt 300 ]; then
-    skip_one sanitize "only $left s of $time_limit s left"
-    return
-  fi
-  # Once begun it is ended, also on a slow machine.
   quiet "sanitize/configure" 120 cmake --preset sanitize -DDLSCALE_WERROR=ON "${cmake_flags[@]}" &&
     quiet "sanitize/compile" 1200 cmake --build build-sanitize --parallel "$jobs" --target "${targets[@]}" &&
     run_ctest sanitize 900 build-sanitize unit 2
@@ -260,7 +256,10 @@ stage_sanitize() {
 needs_program() { case $1 in unit | mpi | plans | quickstart | faults | gpu | training | scaling | cluster | ecosystem) true ;; *) false ;; esac }
 wanted() {
   local stage
-  [ ${#only[@]} -gt 0 ] || return 0
+  if [ ${#only[@]} -eq 0 ]; then
+    [[ " ${on_demand[*]} " != *" $1 "* ]]
+    return
+  fi
   for stage in "${only[@]}"; do
     if [ "$stage" = "$1" ] || { [ "$1" = build ] && needs_program "$stage"; }; then return 0; fi
   done
@@ -268,7 +267,7 @@ wanted() {
 }
 
 summary=()
-for stage in "${stages[@]}"; do
+for stage in "${stages[@]}" "${on_demand[@]}"; do
   [ -n "$stage" ] || continue
   wanted "$stage" || continue
   printf '\n=== %s\n' "$stage"

@@ -51,6 +51,7 @@ for script in tests/faults/*.sh; do
   if [ -f "${script%.sh}_probe.cpp" ]; then probe=$DLSCALE_ROOT/build/$(basename "$script" .sh)_probe; fi
   if [ -f "$script" ]; then step "faults/$(basename "$script" .sh)" timeout 14400 bash "$script" ${probe:+"$probe"}; fi
 done
+step sanitizers timeout 3600 bash tests/all.sh --no-install --only sanitize
 DLSCALE_TRAINING_BUDGET=180 step training timeout 1800 bash tests/training.sh
 step valgrind timeout 7200 bash tests/valgrind.sh
 step quickstart timeout 1800 bash tests/quickstart.sh

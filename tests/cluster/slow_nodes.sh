@@ -4,7 +4,7 @@
 # one with one node's rank stopped for 17 of every 20 ms. analysis/dlscale-slow must name that node with the right cause in
 # at least 19 of 20 runs, and nobody in a healthy run.
 # Usage: slow_nodes.sh [RUNS [FOLDER]]   FOLDER keeps the run files and manifest.csv, to be judged again:
-#        slow_nodes.py FOLDER            DLSCALE_SEED (1) chooses the nodes
+#        slow_nodes.py FOLDER            DLSCALE_SEED (1) chooses the nodes, DLSCALE_SLOW_KINDS ("clean link compute") the runs
 set -uo pipefail
 # shellcheck source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -56,8 +56,9 @@ faulty_run() {
 }
 
 RANDOM=${DLSCALE_SEED:-1}
+read -r -a kinds <<<"${DLSCALE_SLOW_KINDS:-clean link compute}"
 for run in $(seq "$runs"); do
-  for kind in clean link compute; do
+  for kind in "${kinds[@]}"; do
     node=$((RANDOM % 4 + 1)) host=""
     if [ "$kind" != clean ]; then host=n$node; fi
     mkdir -p "$kept/$kind"
