@@ -15,8 +15,8 @@
 namespace dlscale {
 namespace {
 
-// Patience is counted from twenty times what was planned, an estimate, or five times what was measured: a
-// slow rank is to be found by its times, not ended.
+// Patience is counted from twenty times what was planned, an estimate, or five times what was measured:
+// a slow rank is to be found by its times, not ended.
 constexpr double slack = 20, measured_slack = 5;
 
 Widths widths_of(const Case& c, const Entry* entry, std::size_t probes) {
@@ -127,8 +127,7 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
   const Crew& crew = crews_.of(c);
   const Widths& widths = widths_.at(c.id);
   const double planned_s = c.predicted_s * static_cast<double>(batch.repeats) * batch.rows();
-  const double allowed_s =
-      batch.expected_s > 0 ? measured_slack * batch.expected_s : slack * planned_s;
+  const double allowed_s = batch.expected_s > 0 ? measured_slack * batch.expected_s : slack * planned_s;
   OwnSamples own = absent_samples(batch, widths);
   for (int turn = 0; turn < static_cast<int>(crew.turns.size()); ++turn) {
     ++stage_;  // on all ranks, whoever meets here

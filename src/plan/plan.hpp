@@ -27,7 +27,7 @@ struct Layout {
   std::vector<RankPlace> ranks;
   std::vector<double> node_memory_bytes;  ///< available per node: min of MemAvailable and the cgroup's
                                           ///< rest; on GPUs that of its ranks' GPUs
-  std::string device = "cpu";  ///< resolved: cpu | cuda
+  std::string device = "cpu";             ///< resolved: cpu | cuda
   /// Rates assumed for the time estimates before anything is measured, per core resp. per node.
   double assumed_flops_f64 = 16e9, assumed_flops_f32 = 32e9, assumed_bytes_per_s = 10e9;
   bool assumed = false;  ///< --plan --ranks N: not a running job

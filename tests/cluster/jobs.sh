@@ -82,6 +82,7 @@ launches() { h5_ask "$1" 'len(file["/system/launches"])'; }
 hosts() { h5_ask "$1" '" ".join(h.decode() for h in file["/system/ranks"]["host"][-1])'; }
 # kept_blocks FILE [swmr] [WORKLOAD]: finished blocks of all cases, or of this workload's.
 kept_blocks() {
-  local of="${3:+if c['workload'] == b'$3'}"
+  local of=""
+  [ -z "${3:-}" ] || of="if c['workload'] == b'$3'"
   h5_ask "$1" "sum(int(c['blocks']) for c in file['/cases'] $of)" "${2:-}"
 }
