@@ -124,9 +124,9 @@ count_ctest() {
   fi
   [ $((p + f + s)) -gt 0 ] || fail_one "$name" "ctest ran no test"
 }
-run_ctest() {  # NAME LIMIT_S FOLDER LABEL [JOBS]
+run_ctest() {  # NAME LIMIT_S FOLDER LABEL
   local log=$log_folder/$1.log
-  timeout --kill-after=20 "$2" ctest --test-dir "$3" -L "^$4\$" -j "${5:-1}" --output-on-failure --no-tests=error </dev/null 2>&1 | tee "$log"
+  timeout --kill-after=20 "$2" ctest --test-dir "$3" -L "^$4\$" --output-on-failure --no-tests=error </dev/null 2>&1 | tee "$log"
   local code=${PIPESTATUS[0]} before=$failures
   count_ctest "$log" "$1"
   if [ "$code" -ne 0 ] && [ "$failures" -eq "$before" ]; then fail_one "$1" "ctest ended with exit code $code"; fi
@@ -171,7 +171,7 @@ stage_shellcheck() {
   fi
 }
 
-stage_unit() { run_ctest unit 900 build unit 2; }
+stage_unit() { run_ctest unit 900 build unit; }
 stage_mpi() {
   run_ctest mpi 600 build mpi
   script mpi/comm_harness 240 bash tests/mpi/comm_harness.sh "$DLSCALE_ROOT/build/mpi_tests"
@@ -250,7 +250,7 @@ stage_sanitize() {
   done
   quiet "sanitize/configure" 120 cmake --preset sanitize -DDLSCALE_WERROR=ON "${cmake_flags[@]}" &&
     quiet "sanitize/compile" 1200 cmake --build build-sanitize --parallel "$jobs" --target "${targets[@]}" &&
-    run_ctest sanitize 900 build-sanitize unit 2
+    run_ctest sanitize 900 build-sanitize unit
 }
 
 needs_program() { case $1 in unit | mpi | plans | quickstart | faults | gpu | training | scaling | cluster | ecosystem) true ;; *) false ;; esac }

@@ -221,6 +221,17 @@ def test_few_nodes_need_a_large_difference(tmp_path):
     assert (entry.level, entry.name) == ("node", "n2") and entry.bound >= 0.1
 
 
+def test_two_of_four_slow_nodes_are_as_slow_as_they_are(tmp_path):
+    """Their median of the others is a fast node: the difference must not be taken off twice."""
+    path = tmp_path / "run.h5"
+    cases = [gemm(slow={1: 1.5, 3: 1.5})]
+    write_run(str(path), RunSpec(cases=cases, hosts=4, ranks_per_host=1))
+    found = judged(path).named
+    assert [entry.host for entry in found] == ["n1", "n3"]
+    for entry in found:
+        assert entry.excess == pytest.approx(0.5, abs=0.05)
+
+
 def test_what_can_not_be_judged(tmp_path):
     alone = judged(write_new(tmp_path, hosts=1, ranks_per_host=1))
     assert alone.named == [] and "one rank has no equals" in alone.remarks[0]
