@@ -30,7 +30,7 @@ test_cluster cluster/faults 11 1
 
 # Many blocks of an all-reduce, so that some are kept and the fault hits the next in its middle.
 reduce=(--case "gemm m=64 n=64 k=64" --case "collective bytes=65536 min_time=60 blocks=400" --set run.time_budget=100s)
-watched=("${reduce[@]}" --set run.watchdog=10s)
+watched=("${reduce[@]}" --set run.watchdog=15s)
 # Slurm gives a silent node up later than that: run.watchdog is longer, and Slurm requeues the job on another node.
 patient=(--case "collective bytes=65536 min_time=15 blocks=30" --set run.time_budget=30s --set run.watchdog=300s)
 

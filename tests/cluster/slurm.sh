@@ -133,7 +133,7 @@ cluster_environment() {
 }
 
 # cluster_start NODES CPUS: 0 when all nodes (each with so many CPUs to Slurm) are idle; else 1 with the reason in
-# CLUSTER_WHY. CLUSTER_PIN=yes pins node k to core (k − 1) modulo the cores, for measurements. CLUSTER_PATHS: more folders of /tmp that the
+# CLUSTER_WHY. CLUSTER_PIN=yes pins node k to core (k − 1) modulo the cores and puts it before other work, for measurements. CLUSTER_PATHS: more folders of /tmp that the
 # nodes must see (the tree, the program and the current folder are seen anyway), one a line. CLUSTER_NODE_TIMEOUT: seconds
 # after which Slurm gives up a silent node (20). CLUSTER_GPUS=yes: two GPUs on every node, as far as Slurm can tell.
 cluster_start() {
@@ -172,10 +172,11 @@ cluster_idle() { [ "$(sinfo -h -p test -t idle -o %D 2>/dev/null)" = "$1" ]; }
 # cluster_start_node NUMBER: also a node that was ended before.
 cluster_start_node() {
   local node=$1 pin=()
-  if [ "${CLUSTER_PIN:-no}" = yes ]; then pin=(taskset -c "$(((node - 1) % $(nproc)))"); fi
+  # Measurements go before other work of the machine, or its load looks like a fault of the cluster. Tests must not: their own
+  # script has to act while the ranks compute.
+  if [ "${CLUSTER_PIN:-no}" = yes ]; then pin=(nice -n -15 taskset -c "$(((node - 1) % $(nproc)))"); fi
   mkdir -p "$CLUSTER_FOLDER/spool.n$node"
-  # Before other work of the machine, or its load looks like a fault of the cluster.
-  nice -n -15 "${pin[@]}" unshare "${cluster_namespaces[@]}" bash "$DLSCALE_ROOT/tests/cluster/node.sh" "n$node" \
+  "${pin[@]}" unshare "${cluster_namespaces[@]}" bash "$DLSCALE_ROOT/tests/cluster/node.sh" "n$node" \
     "$(cluster_address "$node")" </dev/null >"$CLUSTER_FOLDER/n$node.out" 2>&1 &
   cluster_node_pids[node - 1]=$!
   wait_until 10 test -e "$CLUSTER_FOLDER/spool.n$node/ready" || return 1
