@@ -64,7 +64,8 @@ id=$(DLSCALE_NODES="1 2" timeout 30 sbatch --parsable -t 10 -N 2 --ntasks-per-no
 expect_running "scripts/sweep requeued" "$id" "sweep-$id/nodes-0002.h5"
 timeout 10 scontrol requeue "$id"
 wait_until 30 job_pending "$id"
-timeout 10 scontrol update "jobid=$id" starttime=now
+sleep 3  # as long as the first start may still be ending on its node, Slurm fails the second
+timeout 10 scontrol update "jobid=$id" starttime=now  # Slurm itself waits two minutes
 expect "scripts/sweep requeued" "$id" COMPLETED 0:0 "sweep-$id/nodes-0002.h5" completed
 seen="$(column_of "sweep-$id" 1): $(column_of "sweep-$id" 4): $(launches "sweep-$id/nodes-0002.h5")"
 check "scripts/sweep goes on where it was" "nodes, codes, launches $seen" test "$seen" = "1 2 2 : 0 143 0 : 2"
