@@ -22,6 +22,16 @@ struct Batch {
   std::int32_t rows() const { return lead + samples; }
 };
 
+// A slow rank is to be found by its times, not ended: a rank may take so many times what was measured,
+// or, before it was, what was planned, an estimate.
+constexpr double measured_slack = 5, planned_slack = 20;
+/// Seconds that a turn of the batch may take before the watchdog's patience counts; `once_s` is the
+/// plan's estimate of one execution. Pure.
+inline double allowed_s(const Batch& batch, double once_s) {
+  if (batch.expected_s > 0) return measured_slack * batch.expected_s;
+  return planned_slack * once_s * static_cast<double>(batch.repeats) * batch.rows();
+}
+
 /// How many numbers a case has beside its times: per sample (probes, parts, layers, three times of each
 /// bucket) and per block (epochs; 0 unless a block is a whole unit).
 struct Widths {

@@ -15,10 +15,6 @@
 namespace dlscale {
 namespace {
 
-// Patience is counted from twenty times what was planned, an estimate, or five times what was measured:
-// a slow rank is to be found by its times, not ended.
-constexpr double slack = 20, measured_slack = 5;
-
 Widths widths_of(const Case& c, const Entry* entry, std::size_t probes) {
   Widths widths{.probes = probes};
   if (entry == nullptr) return widths;
@@ -40,7 +36,7 @@ Worker::Worker(const MpiSession& session, const Plan& plan, const Layout& layout
       crews_(session.world(), plan, layout) {}
 
 void Worker::wait_for_root(double expected_s) {
-  watchdog_.waiting(++stage_, slack * expected_s, "the next command of rank 0");
+  watchdog_.waiting(++stage_, planned_slack * expected_s, "the next command of rank 0");
 }
 
 void Worker::arrived() {
@@ -51,8 +47,8 @@ void Worker::busy(const char* what) {
   watchdog_.working(what, -1, 0);
 }
 
-void Worker::sleep_barrier(const char* what, double allowed_s) {
-  const WaitScope wait(watchdog_, ++stage_, allowed_s, what);
+void Worker::sleep_barrier(const char* what, double limit_s) {
+  const WaitScope wait(watchdog_, ++stage_, limit_s, what);
   MPI_Request request = MPI_REQUEST_NULL;
   DLSCALE_MPI(MPI_Ibarrier(session_.world().get(), &request));
   wait_asleep(request);
@@ -66,7 +62,7 @@ Agreement Worker::prepare(const Case& c) {
   widths_[c.id] = widths_of(c, entry, probes_.list().size());
   std::string failure;
   if (crew.own_turn >= 0) {
-    watchdog_.working("preparing", c.id, slack * expected_s);
+    watchdog_.working("preparing", c.id, planned_slack * expected_s);
     std::unique_ptr<Workload> workload;
     failure = failure_of([&] {
       if (entry == nullptr) throw Error(ExitCode::case_failed, "no such variant in this build");
@@ -95,11 +91,11 @@ Agreement Worker::prepare(const Case& c) {
       });
     if (!failure.empty()) failure = fmt::format("{} on {}", failure, place_.host);
   }
-  const WaitScope wait(watchdog_, ++stage_, slack * expected_s, "all ranks to prepare");
+  const WaitScope wait(watchdog_, ++stage_, planned_slack * expected_s, "all ranks to prepare");
   return agree(session_.world(), failure.empty(), failure);
 }
 
-OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double allowed_s) {
+OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, double limit_s) {
   const Entry* entry = find_entry(c.workload, c.variant);
   const Sampling how{.align = crew.barrier.get(),
                      .distributed = entry != nullptr && entry->is_distributed(c.params),
@@ -109,10 +105,10 @@ OwnSamples Worker::take(const Case& c, const Batch& batch, const Crew& crew, dou
   const std::string failure = failure_of([&] {
     if (crew.barrier != nullptr) {
       // Who does not come is named here; the barrier right before the clock is then met by all.
-      const WaitScope wait(watchdog_, stage_, allowed_s, "the start of a batch");
+      const WaitScope wait(watchdog_, stage_, limit_s, "the start of a batch");
       crew.barrier->wait();
     }
-    watchdog_.working("running", c.id, allowed_s);
+    watchdog_.working("running", c.id, limit_s);
     own = take_samples(*prepared_.at(c.id), batch, how, probes_);
   });
   // Only of a distributed case: the other ranks may wait for this one inside run().
@@ -126,13 +122,12 @@ BatchSamples Worker::batch(const Case& c, const Batch& batch) {
   const std::int64_t begin = now_ns();
   const Crew& crew = crews_.of(c);
   const Widths& widths = widths_.at(c.id);
-  const double planned_s = c.predicted_s * static_cast<double>(batch.repeats) * batch.rows();
-  const double allowed_s = batch.expected_s > 0 ? measured_slack * batch.expected_s : slack * planned_s;
+  const double limit_s = allowed_s(batch, c.predicted_s);
   OwnSamples own = absent_samples(batch, widths);
   for (int turn = 0; turn < static_cast<int>(crew.turns.size()); ++turn) {
     ++stage_;  // on all ranks, whoever meets here
-    if (turn == crew.own_turn) own = take(c, batch, crew, allowed_s);
-    sleep_barrier("the end of a batch", allowed_s);
+    if (turn == crew.own_turn) own = take(c, batch, crew, limit_s);
+    sleep_barrier("the end of a batch", limit_s);
   }
   if (crew.own_turn >= 0) note_peak(c);
   const WaitScope wait(watchdog_, ++stage_, 0, "the gather of samples");
@@ -155,7 +150,7 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
   RankCheck own;
   std::string failure, message, results;
   if (crew.own_turn >= 0) {
-    watchdog_.working("verifying", c.id, slack * expected_s);
+    watchdog_.working("verifying", c.id, planned_slack * expected_s);
     failure = failure_of([&] {
       Workload& workload = *prepared_.at(c.id);
       Check verdict = workload.verify();
@@ -170,7 +165,7 @@ Agreement Worker::verify(const Case& c, CaseCheck& check) {
     });
     if (!failure.empty()) failure = fmt::format("verify failed: {} on {}", failure, place_.host);
   }
-  const WaitScope wait(watchdog_, ++stage_, slack * expected_s, "all ranks to verify");
+  const WaitScope wait(watchdog_, ++stage_, planned_slack * expected_s, "all ranks to verify");
   const Agreement agreement = agree(session_.world(), failure.empty(), failure);
   if (!agreement.ok) return agreement;
   const auto rows = gather_rows(session_, std::as_bytes(std::span(&own, 1)));

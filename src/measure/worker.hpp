@@ -72,8 +72,8 @@ class Worker {
   void busy(const char* what);
 
  private:
-  void sleep_barrier(const char* what, double allowed_s);
-  OwnSamples take(const Case& c, const Batch& batch, const Crew& crew, double allowed_s);
+  void sleep_barrier(const char* what, double limit_s);
+  OwnSamples take(const Case& c, const Batch& batch, const Crew& crew, double limit_s);
   void note_peak(const Case& c);
 
   const MpiSession& session_;

@@ -277,3 +277,15 @@ TEST_CASE("as few epochs as asked for are the least, and what an epoch does besi
   CHECK(play.controller.stop_reason() == "max_time");
   CHECK(play.controller.spent_s() == Approx(spent + 3.4));
 }
+
+TEST_CASE("a turn may take five times what was measured, twenty times what was planned before") {
+  Batch batch;
+  batch.repeats = 10;
+  batch.lead = 1;
+  batch.samples = 3;
+  CHECK(allowed_s(batch, 0.01) == Approx(20 * 0.01 * 10 * 4));
+  batch.expected_s = 0.5;
+  CHECK(allowed_s(batch, 0.01) == 2.5);
+  batch.expected_s = std::nan("");  // nobody could measure it
+  CHECK(allowed_s(batch, 0.01) == Approx(8));
+}
