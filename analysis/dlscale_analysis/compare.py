@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import List, Optional, Set
 
@@ -33,8 +34,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = parser.parse_args(arguments)
     try:
         a, b = _sides(options)
-        runs = {path: load(path) for path in a + b}
-        return _compare([runs[path] for path in a], [runs[path] for path in b], options)
+        with ExitStack() as files:
+            runs = {path: files.enter_context(load(path)) for path in a + b}
+            return _compare([runs[path] for path in a], [runs[path] for path in b], options)
     except RunFileError as error:
         print(f"dlscale-compare: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our output has had enough

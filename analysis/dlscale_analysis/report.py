@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import List, Optional
 
@@ -37,11 +38,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         for path in options.runs if options.follow else []:
             follow(path, console)
-        runs = [load(path) for path in options.runs]
-        views = _look(runs, options)
-        for view in views:
-            terminal.print_run(console, view, options.verbose)
-        _write(views, options, console)
+        with ExitStack() as files:
+            runs = [files.enter_context(load(path)) for path in options.runs]
+            views = _look(runs, options)
+            for view in views:
+                terminal.print_run(console, view, options.verbose)
+            _write(views, options, console)
     except RunFileError as error:
         print(f"dlscale-report: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import textwrap
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional
 
@@ -52,12 +53,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def look(paths: List[str]) -> Verdict:
     """Reads the files, each once, and judges them together."""
     unique = list({os.path.realpath(path): path for path in paths}.values())
-    runs = [load(path) for path in unique]
-    try:
+    with ExitStack() as files:
+        runs = [files.enter_context(load(path)) for path in unique]
         return find_slow(runs, [read_cases(run) for run in runs])
-    finally:
-        for run in runs:
-            run.close()
 
 
 def as_json(verdict: Verdict) -> Dict[str, Any]:
