@@ -131,6 +131,34 @@ std::string key_text(std::string_view name, const std::string& value, std::strin
   return paragraph(what, std::max<std::size_t>(28, width_of(first)), first) + paragraph(help, 30);
 }
 
+std::string key_text(const Key& key) {
+  const std::string value = to_text(key.default_value);
+  return key_text(key.name, value.empty() ? std::string("\"\"") : value, takes(key), key.help);
+}
+
+/// Keys of another variant that `shown` lacks or that take something else there, and those it has no use
+/// for.
+std::string differences_text(const Entry& shown, const Entry& other) {
+  const auto find = [](const Entry& entry, const std::string& name) {
+    const auto at = std::find_if(entry.keys.begin(), entry.keys.end(),
+                                 [&](const Key& key) { return key.name == name; });
+    return at == entry.keys.end() ? nullptr : &*at;
+  };
+  std::string text;
+  for (const Key& key : other.keys) {
+    const Key* known = find(shown, key.name);
+    if (known == nullptr || key_text(*known) != key_text(key)) text += key_text(key);
+  }
+  std::vector<std::string> unknown;
+  for (const Key& key : shown.keys)
+    if (find(other, key.name) == nullptr) unknown.push_back(key.name);
+  if (!text.empty()) text = fmt::format("  with --device {}:\n", other.variant) + text;
+  if (!unknown.empty())
+    text += paragraph(fmt::format("{} (not with --device {})", fmt::join(unknown, ", "), other.variant),
+                      4, "  ");
+  return text;
+}
+
 std::string_view who_works(const Entry& entry) {
   if (entry.distributed == nullptr) return entry.is_roof ? "; a roof" : "";
   Params defaults;
@@ -146,10 +174,10 @@ std::string workload_text(const Entry& entry, std::span<const Entry> entries) {
   std::string text =
       paragraph(fmt::format("{} ({}){}", entry.description, fmt::join(variants, ", "), who_works(entry)),
                 entry.name.size() + 2, entry.name + ": ");
-  for (const Key& key : entry.keys) {
-    const std::string value = to_text(key.default_value);
-    text += key_text(key.name, value.empty() ? std::string("\"\"") : value, takes(key), key.help);
-  }
+  for (const Key& key : entry.keys) text += key_text(key);
+  for (const Entry& other : entries)
+    if (other.name == entry.name && other.variant != entry.variant)
+      text += differences_text(entry, other);
   return text + "\n";
 }
 

@@ -334,3 +334,32 @@ TEST_CASE("--list shows every workload with its keys, and the keys of every case
         "blocks", "interval", "warmup", "min_time", "max_time", "zip", "list", "min_rate"})
     CHECK(text.find(part) != std::string::npos);
 }
+
+TEST_CASE("--list shows where another device takes other keys, or other values") {
+  const std::vector<Entry> fakes = fake_entries();
+  const Entry host =
+      *std::find_if(fakes.begin(), fakes.end(), [](const Entry& e) { return e.name == "gemm"; });
+  Entry gpu = host;
+  gpu.variant = "cuda";
+  REQUIRE(gpu.keys.size() > 2);
+  const std::string same = gpu.keys[1].name, gone = gpu.keys[0].name;
+  gpu.keys.erase(gpu.keys.begin());
+  gpu.keys.push_back({"colour", std::string("blue"), "of the box", {}, {}, {"blue", "red"}});
+  const auto dtype =
+      std::find_if(gpu.keys.begin(), gpu.keys.end(), [](const Key& k) { return k.name == "dtype"; });
+  REQUIRE(dtype != gpu.keys.end());
+  dtype->choices.push_back("fp8");
+  const std::string text = render_workloads(std::vector<Entry>{host, gpu});
+  INFO(text);
+  CHECK(longest_line(text) <= 80);
+  const std::size_t at = text.find("  with --device cuda:\n");
+  REQUIRE(at != std::string::npos);
+  const std::string own = text.substr(at, text.find("Keys of every case") - at);
+  CHECK(own.find("fp8") != std::string::npos);
+  CHECK(own.find("\n  colour ") != std::string::npos);
+  CHECK(own.find("\n  " + same + " ") == std::string::npos);
+  CHECK(unwrapped(own).find(gone + " (not with --device cuda)") != std::string::npos);
+  gpu = host;
+  gpu.variant = "cuda";
+  CHECK(render_workloads(std::vector<Entry>{host, gpu}).find("--device cuda") == std::string::npos);
+}
