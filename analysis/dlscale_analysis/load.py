@@ -147,6 +147,8 @@ class Run:
         self.close()
 
     def close(self) -> None:
+        """The tables stay; samples are let go."""
+        self._samples.clear()
         self._file.close()
 
     @property
@@ -225,9 +227,12 @@ def _open(path: str) -> h5py.File:
     """Plainly first, which checks that a finished file is whole (with SWMR reading HDF5 2.0 searches one that lost
     its end without end); the mark of a running or killed writer makes that fail, and then SWMR opens it. Without a
     lock, which a reader does not need and which would stand in the way of a resume."""
-    if not h5py.is_hdf5(path):
-        raise RunFileError(f"{path}: this is not an HDF5 file")
     reason: Exception = OSError("unknown")
+    try:
+        if not h5py.is_hdf5(path):
+            raise RunFileError(f"{path}: this is not an HDF5 file")
+    except OSError as error:
+        raise RunFileError(f"{path}: the file can't be opened ({_first_line(error)})") from error
     for options in ({"locking": False}, {}, {"swmr": True, "locking": False}, {"swmr": True}):
         try:
             return h5py.File(path, "r", **options)

@@ -20,7 +20,7 @@ from rich.live import Live
 
 from . import terminal
 from .anonymise import Pseudonyms, hide_path, hide_run
-from .commands import width
+from .commands import names, width
 from .csvout import write_csv
 from .load import Run, RunFileError, load
 from .overview import Overview, look
@@ -52,7 +52,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         print(
-            f"dlscale-report: {', '.join(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr
+            f"dlscale-report: {names(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr
         )
         return BAD_INPUT
     except KeyboardInterrupt:

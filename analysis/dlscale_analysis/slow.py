@@ -44,11 +44,18 @@ class Record:
 
 def find_slow(runs: Sequence[Run], stats: Sequence[Dict[int, CaseStats]]) -> Verdict:
     """Judges every launch of `runs`, `stats` being read_cases() of each, and puts them together by time."""
-    records = sorted(
-        (record for number, run in enumerate(runs) for record in _records(number, run, stats[number])),
-        key=lambda record: (record.started, record.number, record.judged.launch),
+    records = [
+        record for number, run in enumerate(runs) for record in judge_file(number, run, stats[number])
+    ]
+    return put_together(runs, records)
+
+
+def put_together(runs: Sequence[Run], records: Sequence[Record]) -> Verdict:
+    """What the launches of `runs`, which may be closed, say by time. `records`: judge_file() of each."""
+    by_time = sorted(
+        records, key=lambda record: (record.started, record.number, record.judged.launch)
     )
-    records, twice = _each_once(records)
+    records, twice = _each_once(by_time)
     named = _over_launches(records)
     found = (
         steps(runs, [(record.number, record.judged) for record in records]) if len(records) > 3 else []
@@ -83,7 +90,8 @@ def _each_once(records: List[Record]) -> Tuple[List[Record], List[str]]:
     return kept, remarks
 
 
-def _records(number: int, run: Run, stats: Dict[int, CaseStats]) -> List[Record]:
+def judge_file(number: int, run: Run, stats: Dict[int, CaseStats]) -> List[Record]:
+    """Each launch of a file by itself; `number` is the file's among those that are put together."""
     starts = dict(zip(run.launches["launch"].astype(int), run.launches["started"].astype(str)))
     result = []
     for launch in sorted(set(run.ranks["launch"].astype(int))):

@@ -12,14 +12,13 @@ import os
 import shutil
 import sys
 import textwrap
-from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional
 
 from .casestats import read_cases
-from .commands import for_json, width
-from .load import RunFileError, load
-from .slow import find_slow
+from .commands import for_json, names, width
+from .load import Run, RunFileError, load
+from .slow import Record, judge_file, put_together
 from .slow_remarks import METHOD, lines, nobody
 from .slow_verdict import Verdict
 from .units import plural
@@ -43,7 +42,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:  # the reader of our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, RuntimeError) as error:
-        print(f"dlscale-slow: {', '.join(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"dlscale-slow: {names(options.runs)}: {str(error).splitlines()[0]}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130
@@ -53,9 +52,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def look(paths: List[str]) -> Verdict:
     """Reads the files, each once, and judges them together."""
     unique = list({os.path.realpath(path): path for path in paths}.values())
-    with ExitStack() as files:
-        runs = [files.enter_context(load(path)) for path in unique]
-        return find_slow(runs, [read_cases(run) for run in runs])
+    runs: List[Run] = []
+    records: List[Record] = []
+    for number, path in enumerate(unique):  # one open at a time: there may be more than a process may open
+        with load(path) as run:
+            records += judge_file(number, run, read_cases(run))
+            runs.append(run)
+    return put_together(runs, records)
 
 
 def as_json(verdict: Verdict) -> Dict[str, Any]:

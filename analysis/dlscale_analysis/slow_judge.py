@@ -25,6 +25,7 @@ from .slow_bounds import (
 from .slow_math import others_median, padded_members
 from .slow_measures import COMPUTE, LATE, MEMORY, THIRDS, Measure, measures
 from .slow_units import FEWEST_NODES, LEVELS, Layout, layout
+from .stats import column_quantiles
 
 FAMILY = 0.01  # chance that a run of healthy units names anybody
 GROUPS = 2 * THIRDS
@@ -147,18 +148,29 @@ def judge_measures(place: Layout, found: List[Measure]) -> Judged:
 
 
 def _deviations(measure: Measure, place: Layout) -> np.ndarray:
-    """[group, rank of the launch]: each rank against the median of its slot on other nodes, block by block."""
+    """[group, rank of the launch]: each rank against the median of its slot, block by block. That reference is the same for
+    all, so that a difference between units of several slots is taken once, by _of_units()."""
     whole = np.full((len(measure.values), len(place.ranks)), np.nan)
     whole[:, place.columns(measure.ranks)] = measure.values
     result = np.full(whole.shape, np.nan)
     present = np.isfinite(whole).any(axis=0)
     for slot in np.unique(place.slot[present]):
         columns = np.flatnonzero(present & (place.slot == slot))
-        if columns.size < FEWEST_NODES:
-            continue
-        owner = place.host[columns] if place.by_local_rank else np.arange(columns.size)
-        result[:, columns] = whole[:, columns] - others_median(whole[:, columns], owner)
+        if columns.size >= FEWEST_NODES:
+            centre = column_quantiles(whole[:, columns].T, (0.5,))[0]
+            result[:, columns] = whole[:, columns] - centre[:, None]
     return group_series(result, GROUPS if len(result) >= GROUPS else THIRDS)
+
+
+def _of_ranks(series: np.ndarray, place: Layout) -> np.ndarray:
+    """Each rank against the median of its slot on other nodes."""
+    result = np.full(series.shape, np.nan)
+    present = np.isfinite(series).any(axis=0)
+    for slot in np.unique(place.slot[present]):
+        columns = np.flatnonzero(present & (place.slot == slot))
+        owner = place.host[columns] if place.by_local_rank else np.arange(columns.size)
+        result[:, columns] = series[:, columns] - others_median(series[:, columns], owner)
+    return result
 
 
 def _combine(result: Judged, ranks: List[np.ndarray]) -> None:
@@ -191,7 +203,7 @@ def _combine(result: Judged, ranks: List[np.ndarray]) -> None:
 def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) -> np.ndarray:
     """Deviations of a level's units: the lower median over their ranks, against the other units' median."""
     if level == "rank":
-        return series
+        return _of_ranks(series, place)
     group = place.groups[level]
     if level == "switch":  # of its nodes, so that a large node counts no more than a small one
         nodes = _of_units(series, place, "node", np.arange(len(place.hosts)))
@@ -201,8 +213,6 @@ def _of_units(series: np.ndarray, place: Layout, level: str, owner: np.ndarray) 
         values = lower_medians(series, group.member, len(group.names))
     if np.isfinite(values).any(axis=0).sum() < FEWEST_NODES:
         return np.full(values.shape, np.nan)
-    if level == "node" and place.by_local_rank and np.bincount(group.member).max() == 1:
-        return values  # a rank's reference is the other nodes already: taken off twice, few nodes seem slower than they are
     return values - others_median(values, owner)
 
 

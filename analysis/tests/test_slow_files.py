@@ -52,6 +52,19 @@ def judged(paths):
     return find_slow(runs, [read_cases(run) for run in runs])
 
 
+def test_more_files_than_a_process_may_open(tmp_path):
+    paths = [week(tmp_path, number, [gemm({5: 1.12})]) for number in range(1, 25)]
+    result = subprocess.run(
+        ["sh", "-c", 'ulimit -n 20 && exec "$@"', "sh", str(ANALYSIS / "dlscale-slow"), *paths],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={**os.environ, "DLSCALE_PYTHON": sys.executable},
+    )
+    assert result.returncode == 3 and "24 launches" in result.stdout, result.stderr
+    assert "node n5: slow compute" in result.stdout
+
+
 def test_a_second_launch_must_agree(tmp_path):
     slow = {5: 1.12}
     one = week(tmp_path, 1, [gemm(slow)])
