@@ -280,9 +280,16 @@ void Director::record_clocks(int id, int block) {
 }
 
 void Director::judge_requirements(int id) {
+  judge(id);
+  for (const Case& c : s_.plan.cases)  // efficiency: this one may be their baseline
+    if (c.id != id && depends_on_others(c) && outcome(c.id).status == CaseStatus::completed) judge(c.id);
+}
+
+void Director::judge(int id) {
   CaseOutcome& o = outcome(id);
   CaseRow& r = row(id);
-  o.missed = missed_requirements(plan_case(id), s_.plan.cases, outcomes_);
+  o.missed = missed_requirements(plan_case(id), s_.plan, s_.layout, outcomes_, s_.launch > 0);
+  r.message = said_before_.try_emplace(id, r.message).first->second;
   for (const MissedRequirement& missed : o.missed)
     r.message += (r.message.empty() ? "" : "; ") + missed.sentence;
   r.results_json = with_missed(r.results_json, o.missed);

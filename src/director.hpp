@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -72,7 +74,8 @@ class Director {
   void fail(int id, const std::string& message);
   void record_clocks(int id, int block);
   void update_row(int id);
-  void judge_requirements(int id);  ///< into the outcome and the file
+  void judge_requirements(int id);  ///< of this case, and of those that depend on it
+  void judge(int id);               ///< into the outcome and the file
   CaseController& controller(int id) { return controllers_[static_cast<std::size_t>(id)]; }
   Tally& tally(int id) { return tallies_[static_cast<std::size_t>(id)]; }
   CaseOutcome& outcome(int id) { return outcomes_[static_cast<std::size_t>(id)]; }
@@ -86,6 +89,7 @@ class Director {
   Stage s_;
   std::vector<CaseController> controllers_;
   std::vector<CaseOutcome> outcomes_;
+  std::map<int, std::string> said_before_;  ///< messages of cases that are judged, before it
   std::vector<Tally> tallies_;
   std::vector<CaseRow> rows_;
   int done_ = 0;

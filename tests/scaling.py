@@ -25,13 +25,13 @@ BINARY, WORK = os.path.realpath(sys.argv[1]), pathlib.Path(sys.argv[2])
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 
 
-def run(ranks, name, *arguments, **environment):
-    """Standard output, and the path of the file."""
+def run(ranks, name, *arguments, code=0, **environment):
+    """Standard output, and the path of the file, of a run with this exit code."""
     path = WORK / f"{name}.h5"
     command = ["mpirun", "--oversubscribe", "-np", str(ranks), BINARY, *arguments, "--threads", "1", "--quiet", "-o", str(path)]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=90,
                           stdin=subprocess.DEVNULL)
-    expect(done.returncode == 0, f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
+    expect(done.returncode == code, f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
     return done.stdout, path
 
 
@@ -150,6 +150,21 @@ def test_sweep_of_eight_ranks():
         expect(view.crowded and all(entry.curve.crowded for entry in view.curves), "the analysis does not mark it")
         expect({entry.curve.workload for entry in view.curves} == {"train", "pdgemm"}, str(view.curves))
     return f"{len(asked)} cases"
+
+
+def test_required_efficiency():
+    """Two ranks can't multiply matrices of 48 columns twice as fast; a thousandth of it they can."""
+    job = WORK / "efficiency.toml"
+    curve = '[[case]]\nworkload = "pdgemm"\nm = 48\nn = 48\nk = 48\nranks = "sweep"\n'
+    job.write_text(f"[run]\ntime_budget = 4\n{curve}label = \"high\"\nrequire = {{ min_efficiency = 0.999 }}\n"
+                   f"{curve}label = \"low\"\nrequire = {{ min_efficiency = 0.001 }}\n")
+    text, path = run(2, "efficiency", str(job), code=3)
+    expect("FOM: exit_code = 3 1" in text, text[-300:])
+    with load(str(path)) as file:
+        missed = look(file).missed
+    expect(len(missed) == 1, f"{len(missed)} cases missed: {[row['message'] for row in missed]}")
+    words = missed[0]["message"]
+    expect(words.startswith("require min_efficiency = 0.999 missed (0.") and "from 1 to 2 ranks" in words, words)
 
 
 if __name__ == "__main__":

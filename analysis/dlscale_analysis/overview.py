@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 import pandas as pd
 
-from .casestats import CaseStats, read_cases
+from .casestats import CaseStats, read_cases, usable
 from .load import Run
 from .nets import Nets, look_at_nets
 from .places import crowded_ranks, unbound_hosts, writer_alive
@@ -36,6 +36,7 @@ class Overview:
     slow: Verdict  # slow.find_slow(), of this file alone
     nets: Nets = field(default_factory=Nets)
     scaling: Scaling = field(default_factory=Scaling)
+    missed: List[pd.Series] = field(default_factory=list)  # completed cases that missed a requirement
     warnings: List[str] = field(default_factory=list)
     verdict: str = ""
     level: str = "good"
@@ -54,6 +55,9 @@ def look(run: Run) -> Overview:
         look_at_nets(run, stats, cases),
         look_at_scaling(run, stats, cases),
     )
+    view.missed = [
+        row for _, row in cases.iterrows() if usable(row) and run.case(row["case"])["results"].get("missed")
+    ]
     view.warnings = _warnings(view)
     view.verdict, view.level = _verdict(view)
     view.tiles = headline_tiles(view)
@@ -69,6 +73,8 @@ def _verdict(view: Overview) -> Tuple[str, str]:
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{plural(wrong, 'check')} failed"] if wrong else []
     parts += [f"{skipped} skipped"] if skipped else []
+    missed = sum(len(results.get("missed", ())) for results in view.run.cases["results"])
+    parts += [f"{plural(missed, 'requirement')} missed"] if missed else []
     out = view.slow.named
     levels = Counter(entry.level for entry in out)
     parts.append(
@@ -76,7 +82,7 @@ def _verdict(view: Overview) -> Tuple[str, str]:
         or ("nobody stands out" if view.slow.tests else nobody(view.slow))
     )
     parts += [plural(len(view.warnings), "warning")] if view.warnings else []
-    level = "warn" if skipped or out or view.warnings else "good"
+    level = "warn" if skipped or missed or out or view.warnings else "good"
     level = "warn" if view.run.status != "completed" else level
     if failed or wrong or view.run.status == "failed":
         level = "bad"

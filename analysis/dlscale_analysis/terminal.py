@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import List
+
 import numpy as np
 import pandas as pd
 from rich.console import Console, Group
@@ -39,6 +41,7 @@ def print_run(console: Console, view: Overview, verbose: bool = False) -> None:
     scale_terminal.print_scaling(console, view)
     net_terminal.print_nets(console, view)
     _print_problems(console, view.cases)
+    _print_missed(console, view.missed)
     if view.warnings:
         console.print("\n[bold yellow]Warnings[/]")
         for text in view.warnings[:SHOWN]:
@@ -150,6 +153,15 @@ def _print_problems(console: Console, cases: pd.DataFrame) -> None:
     waiting = int(cases["status"].isin(["planned", "running"]).sum())
     if waiting:
         console.print(f"\n{plural(waiting, 'case')} planned or running")
+
+
+def _print_missed(console: Console, rows: List[pd.Series]) -> None:
+    """Performance that the job asked for and did not get."""
+    if rows:
+        console.print("\n[bold]Requirements missed[/]")
+    for row in rows:
+        text = f"{row['case']} {row['label']}: {row['message']}"
+        console.print(Text.assemble(("missed  ", STYLES["warn"]), text))
 
 
 def _print_slow(console: Console, view: Overview) -> None:

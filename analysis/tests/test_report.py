@@ -288,3 +288,27 @@ def test_generator_command(tmp_path):
         [sys.executable, make_run.__file__, str(tmp_path / "g.h5"), "--hosts", "2", "--samples", "12"]
     )
     assert make.returncode == 0 and load(tmp_path / "g.h5").samples(5).rows == 15
+
+
+def test_missed_requirements_are_told(tmp_path):
+    sentence = "require max_time = 0.001 missed (slowest rank: 0.01) look at that rank, or correct the requirement"
+    case = CaseSpec("gemm", 1e-2, flops=2e9, dtype="f64", params={"m": 1000, "n": 1000, "k": 1000})
+    assert "requirement missed" not in load_view(tmp_path, case)
+    case.results, case.message = {"missed": ["max_time"]}, sentence
+    flat = load_view(tmp_path, case)
+    assert "1 requirement missed" in flat and "Requirements missed" in flat and sentence in flat
+
+
+def load_view(folder, case):
+    """Terminal and page of a run with this case, as words."""
+    path, page = folder / "run.h5", folder / "page.html"
+    write_run(str(path), RunSpec(cases=[CaseSpec("noop", 1e-7), case]))
+    done = command(path, "--html", page)
+    assert done.returncode == 0, done.stderr
+    words = " ".join(read_page(page).words)
+    terminal = re.sub(r"\s+", " ", done.stdout)
+    if "missed" in case.results:
+        assert case.message in re.sub(r"\s+", " ", words) and "Requirements missed" in words
+    else:
+        assert "Requirements missed" not in words
+    return terminal

@@ -2,14 +2,13 @@
 """Summaries, roofs and sharing on files whose truth is known."""
 
 import json
-import re
 
 import h5py
 import numpy as np
 import pytest
 
 from dlscale_analysis import load, samples
-from dlscale_analysis.casestats import read_case, read_cases
+from dlscale_analysis.casestats import read_case
 from dlscale_analysis.overview import look
 from dlscale_analysis.places import cpu_set
 from dlscale_analysis.summary import summarise

@@ -138,11 +138,15 @@ void name_points(std::vector<ScalingPoint>& points) {
   }
 }
 
-}  // namespace
+using Curve = std::vector<const Case*>;
 
-std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
-                                         const std::vector<CaseOutcome>& outcomes) {
-  std::vector<std::vector<const Case*>> curves;
+bool fewer_ranks(const Case* a, const Case* b) {
+  return a->ranks < b->ranks;
+}
+
+// Cases that differ in their ranks alone.
+std::vector<Curve> curves_of(const Plan& plan, const std::vector<CaseOutcome>& outcomes) {
+  std::vector<Curve> curves;
   std::map<std::string, std::size_t> curve_of;  // by all but the ranks
   for (const Case& c : plan.cases) {
     if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !reportable(of(c, outcomes)))
@@ -153,29 +157,51 @@ std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
     if (is_new) curves.emplace_back();
     curves[at->second].push_back(&c);
   }
+  return curves;
+}
+
+ScalingPoint point_of(const Curve& curve, const Case& c, const Layout& layout,
+                      const std::vector<CaseOutcome>& outcomes) {
+  ScalingPoint point{.base = *std::min_element(curve.begin(), curve.end(), fewer_ranks), .last = &c};
+  // Over several nodes the baseline is a full node: what its ranks share, one rank has for itself.
+  if (nodes_of(c, layout, outcomes) > 1)
+    for (const Case* other : curve)
+      if (full_node(*other, layout, outcomes)) point.base = other;
+  const CaseOutcome &base = of(*point.base, outcomes), &last = of(c, outcomes);
+  if (point.base->ranks > 1 && base.batched != last.batched)
+    point.why = fmt::format("{} is {}, its baseline {}", c.ranks, last.batched ? "batched" : "isolated",
+                            base.batched ? "batched" : "isolated");
+  else
+    point.efficiency = scaled(mover_ratio(base.seconds, last.seconds),
+                              useful_work(c) / useful_work(*point.base) * point.base->ranks / c.ranks);
+  return point;
+}
+
+}  // namespace
+
+std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
+                                         const std::vector<CaseOutcome>& outcomes) {
   std::vector<ScalingPoint> points;
-  for (const auto& curve : curves) {
-    const auto fewer = [](const Case* a, const Case* b) { return a->ranks < b->ranks; };
-    ScalingPoint point{.base = *std::min_element(curve.begin(), curve.end(), fewer),
-                       .last = *std::max_element(curve.begin(), curve.end(), fewer)};
-    if (point.base->ranks == point.last->ranks) continue;
-    // Over several nodes the baseline is a full node: what its ranks share, one rank has for itself.
-    if (nodes_of(*point.last, layout, outcomes) > 1)
-      for (const Case* c : curve)
-        if (full_node(*c, layout, outcomes)) point.base = c;
-    const CaseOutcome &base = of(*point.base, outcomes), &last = of(*point.last, outcomes);
-    if (point.base->ranks > 1 && base.batched != last.batched)
-      point.why =
-          fmt::format("{} is {}, its baseline {}", point.last->ranks,
-                      last.batched ? "batched" : "isolated", base.batched ? "batched" : "isolated");
-    else
-      point.efficiency = scaled(
-          mover_ratio(base.seconds, last.seconds),
-          useful_work(*point.last) / useful_work(*point.base) * point.base->ranks / point.last->ranks);
-    points.push_back(point);
+  for (const Curve& curve : curves_of(plan, outcomes)) {
+    const Case* last = *std::max_element(curve.begin(), curve.end(), fewer_ranks);
+    if ((*std::min_element(curve.begin(), curve.end(), fewer_ranks))->ranks == last->ranks) continue;
+    points.push_back(point_of(curve, *last, layout, outcomes));
   }
   name_points(points);
   return points;
+}
+
+ScalingPoint scaling_point(const Case& c, const Plan& plan, const Layout& layout,
+                           const std::vector<CaseOutcome>& outcomes) {
+  for (const Curve& curve : curves_of(plan, outcomes)) {
+    if (std::find(curve.begin(), curve.end(), &c) == curve.end()) continue;
+    ScalingPoint point = point_of(curve, c, layout, outcomes);
+    if (curve.size() == 1 && c.ranks > 1) point.why = "it was measured with one number of ranks";
+    return point;
+  }
+  return {.last = &c,
+          .why = distributed(c) ? "it has no rate, or does without communication"
+                                : "its ranks work by themselves"};
 }
 
 std::vector<Loss> ledger(const ScalingPoint& point, const Plan& plan, const Layout& layout,

@@ -11,7 +11,8 @@
 
 namespace dlscale {
 
-/// The largest number of ranks of one scaling curve against its baseline: equal cases but for the ranks.
+/// A case of one scaling curve, as a rule that of the most ranks, against its baseline: equal cases but
+/// for the ranks.
 struct ScalingPoint {
   const Case* base = nullptr;
   const Case* last = nullptr;
@@ -21,6 +22,11 @@ struct ScalingPoint {
 };
 std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
                                          const std::vector<CaseOutcome>& outcomes);
+
+/// The same for any case, against the baseline of its curve among what is known so far; 1 for a
+/// baseline.
+ScalingPoint scaling_point(const Case& c, const Plan& plan, const Layout& layout,
+                           const std::vector<CaseOutcome>& outcomes);
 
 /// One loss of a point, or several that were not measured apart.
 struct Loss {
