@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "measure/rounds.hpp"
 #include "summary/requirements.hpp"
+#include "summary/scaling.hpp"
 #include "workloads/contract.hpp"
 
 namespace dlscale {
@@ -281,8 +282,8 @@ void Director::record_clocks(int id, int block) {
 
 void Director::judge_requirements(int id) {
   judge(id);
-  for (const Case& c : s_.plan.cases)  // efficiency: this one may be their baseline
-    if (c.id != id && depends_on_others(c) && outcome(c.id).status == CaseStatus::completed) judge(c.id);
+  for (const Case* c : curve_of(plan_case(id), s_.plan, outcomes_))  // this one may be their baseline
+    if (c->id != id && depends_on_others(*c)) judge(c->id);
 }
 
 void Director::judge(int id) {

@@ -138,26 +138,17 @@ void name_points(std::vector<ScalingPoint>& points) {
   }
 }
 
-using Curve = std::vector<const Case*>;
-
 bool fewer_ranks(const Case* a, const Case* b) {
   return a->ranks < b->ranks;
 }
 
-// Cases that differ in their ranks alone.
-std::vector<Curve> curves_of(const Plan& plan, const std::vector<CaseOutcome>& outcomes) {
-  std::vector<Curve> curves;
-  std::map<std::string, std::size_t> curve_of;  // by all but the ranks
-  for (const Case& c : plan.cases) {
-    if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !reportable(of(c, outcomes)))
-      continue;
-    Case alike = c;
-    alike.ranks = 0;
-    const auto [at, is_new] = curve_of.emplace(identity(alike) + '\n' + c.series, curves.size());
-    if (is_new) curves.emplace_back();
-    curves[at->second].push_back(&c);
-  }
-  return curves;
+// By all but the ranks; empty for what is part of no curve.
+std::string curve_name(const Case& c, const std::vector<CaseOutcome>& outcomes) {
+  if (!distributed(c) || !(useful_work(c) > 0) || !communicates(c) || !reportable(of(c, outcomes)))
+    return "";
+  Case alike = c;
+  alike.ranks = 0;
+  return identity(alike) + '\n' + c.series;
 }
 
 ScalingPoint point_of(const Curve& curve, const Case& c, const Layout& layout,
@@ -181,8 +172,17 @@ ScalingPoint point_of(const Curve& curve, const Case& c, const Layout& layout,
 
 std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
                                          const std::vector<CaseOutcome>& outcomes) {
+  std::vector<Curve> curves;
+  std::map<std::string, std::size_t> curve_at;
+  for (const Case& c : plan.cases) {
+    const std::string name = curve_name(c, outcomes);
+    if (name.empty()) continue;
+    const auto [at, is_new] = curve_at.emplace(name, curves.size());
+    if (is_new) curves.emplace_back();
+    curves[at->second].push_back(&c);
+  }
   std::vector<ScalingPoint> points;
-  for (const Curve& curve : curves_of(plan, outcomes)) {
+  for (const Curve& curve : curves) {
     const Case* last = *std::max_element(curve.begin(), curve.end(), fewer_ranks);
     if ((*std::min_element(curve.begin(), curve.end(), fewer_ranks))->ranks == last->ranks) continue;
     points.push_back(point_of(curve, *last, layout, outcomes));
@@ -191,17 +191,25 @@ std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
   return points;
 }
 
+Curve curve_of(const Case& c, const Plan& plan, const std::vector<CaseOutcome>& outcomes) {
+  Curve curve;
+  const std::string name = curve_name(c, outcomes);
+  for (const Case& other : plan.cases)
+    if (!name.empty() && other.workload == c.workload && curve_name(other, outcomes) == name)
+      curve.push_back(&other);
+  return curve;
+}
+
 ScalingPoint scaling_point(const Case& c, const Plan& plan, const Layout& layout,
                            const std::vector<CaseOutcome>& outcomes) {
-  for (const Curve& curve : curves_of(plan, outcomes)) {
-    if (std::find(curve.begin(), curve.end(), &c) == curve.end()) continue;
-    ScalingPoint point = point_of(curve, c, layout, outcomes);
-    if (curve.size() == 1 && c.ranks > 1) point.why = "it was measured with one number of ranks";
-    return point;
-  }
-  return {.last = &c,
-          .why = distributed(c) ? "it has no rate, or does without communication"
-                                : "its ranks work by themselves"};
+  const Curve curve = curve_of(c, plan, outcomes);
+  if (curve.empty())
+    return {.last = &c,
+            .why = distributed(c) ? "it has no rate, or does without communication"
+                                  : "its ranks work by themselves"};
+  ScalingPoint point = point_of(curve, c, layout, outcomes);
+  if (curve.size() == 1 && c.ranks > 1) point.why = "it was measured with one number of ranks";
+  return point;
 }
 
 std::vector<Loss> ledger(const ScalingPoint& point, const Plan& plan, const Layout& layout,
