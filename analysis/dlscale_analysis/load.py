@@ -91,6 +91,8 @@ class RunFileError(Exception):
 def load(path: Union[str, Path]) -> "Run":
     """Opens `path`; raises RunFileError with one sentence when it is no run file or is newer than this reader."""
     name = str(path)
+    if Path(name).is_dir():
+        raise RunFileError(f"{name}: this is a folder (run files are needed); give {name.rstrip('/')}/*.h5")
     if not Path(name).is_file():
         raise RunFileError(f"{name}: there is no such file")
     handle = _open(name)

@@ -171,6 +171,7 @@ def test_bad_input_is_one_sentence(make, capsys, tmp_path):
         ([a], "1 file and no --to"),
         ([a, a, a], "3 files and no --to"),
         ([a, "nowhere.h5"], "there is no such file"),
+        ([a, str(tmp_path)], "is a folder"),
         ([a, broken], "not an HDF5 file"),
         ([a, tmp_path / "other.h5"], "not written by dlscale"),
         ([a, empty], "none in common"),
