@@ -87,6 +87,11 @@ void Product::choose(const void* a, const void* b, void* c, const Stream& stream
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     DLSCALE_CUDA(cublasLtMatmulPreferenceSetAttribute(preference.get(), which, &least, sizeof least));
+  // Where k is split, parts are summed before they are rounded, in a fixed order: not in C itself, and
+  // not in its type.
+  const std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  DLSCALE_CUDA(cublasLtMatmulPreferenceSetAttribute(
+      preference.get(), CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions));
   std::array<cublasLtMatmulHeuristicResult_t, most_candidates> candidates{};
   int found = 0;
   DLSCALE_CUDA(cublasLtMatmulAlgoGetHeuristic(library_.get(), description_.get(), a_.get(), b_.get(),
