@@ -164,7 +164,8 @@ test_shared() {
   fi
 }
 
-# One rank hangs before it comes to NCCL, or throws there: the others wait on the device and must not for ever.
+# One rank hangs before it comes to NCCL, or throws there: the others wait on the device and must not for ever. The
+# watchdog's patience covers NCCL's first connection, which takes seconds.
 test_faults() {
   local kind id code want
   id=$("$DLSCALE" --device cuda --plan --ranks 2 --case 'collective bytes=1048576' 2>/dev/null |
@@ -176,7 +177,7 @@ test_faults() {
   for kind in hang:6 throw:1; do
     want=${kind#*:}
     DLSCALE_TEST_FAULT="run:1:${kind%:*}:$id" shared_ranks 2 --quiet --case 'collective bytes=1048576' \
-      --set run.watchdog=3s --set run.time_budget=10s -o "$SCRATCH/fault-${kind%:*}.h5" >"$SCRATCH/out" 2>&1
+      --set run.watchdog=20s --set run.time_budget=10s -o "$SCRATCH/fault-${kind%:*}.h5" >"$SCRATCH/out" 2>&1
     code=$?
     if [ "$code" -eq "$want" ] && grep -q 'rank 1' "$SCRATCH/out"; then
       ok "gpu/a rank that ${kind%:*}s leaves nobody in NCCL"
