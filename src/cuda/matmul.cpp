@@ -102,10 +102,18 @@ void Product::choose(const void* a, const void* b, void* c, const Stream& stream
                                               c_.get(), c_.get(), preference.get(), most_candidates,
                                               candidates.data(), &found));
   facts_ = {};
+  std::string why = "its heuristic offers none";
   for (int i = 0; i < found; ++i) {
     const cublasLtMatmulHeuristicResult_t& candidate = candidates[static_cast<std::size_t>(i)];
     if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
-    const double seconds = shortest_s(candidate.algo, a, b, c, stream);
+    double seconds = 0;
+    // One that the library refuses after all costs the product nothing while there are others.
+    if (const std::string refused =
+            failure_of([&] { seconds = shortest_s(candidate.algo, a, b, c, stream); });
+        !refused.empty()) {
+      why = refused;
+      continue;
+    }
     if (facts_.candidates++ > 0 && seconds >= facts_.seconds) continue;
     algorithm_ = candidate.algo;
     facts_.id = attribute(algorithm_, CUBLASLT_ALGO_CONFIG_ID);
@@ -116,8 +124,8 @@ void Product::choose(const void* a, const void* b, void* c, const Stream& stream
     facts_.seconds = seconds;
   }
   if (facts_.candidates == 0)
-    throw Error(ExitCode::case_failed, "cuBLASLt has no algorithm for this product",
-                "its heuristic offers none", "choose other sizes or another type");
+    throw Error(ExitCode::case_failed, "cuBLASLt has no algorithm for this product", why,
+                "choose other sizes or another type");
   workspace_ = {};
   workspace_ = DeviceBuffer<std::byte>(facts_.workspace_bytes);
 }
