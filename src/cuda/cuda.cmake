@@ -35,7 +35,10 @@ if(NOT CUDAToolkit_FOUND OR NOT CMAKE_CUDA_COMPILER)
 endif()
 # Code for the chips clusters have (A100, H100/H200, B200), and PTX for all others from 8.0 on.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80 90-real 100-real)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90-real)
+  if(CUDAToolkit_VERSION VERSION_GREATER_EQUAL 12.8)  # older ones don't know it, and nvcc would fail
+    list(APPEND CMAKE_CUDA_ARCHITECTURES 100-real)
+  endif()
 endif()
 enable_language(CUDA)
 if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.26 does not know that nvcc has C++20

@@ -12,6 +12,12 @@ namespace {
 struct Matmul {
   std::int32_t trans_a = CUBLAS_OP_N, trans_b = CUBLAS_OP_N;
 };
+// What an algorithm may rely on, kept in it.
+struct Preference {
+  std::uint32_t alignment_a = 256, alignment_b = 256, alignment_c = 256,
+                reductions = CUBLASLT_REDUCTION_SCHEME_MASK;
+  bool refused = false;  ///< offered, but not executed
+};
 struct Matrix {
   cudaDataType_t type;
   std::uint64_t rows, cols;
@@ -85,26 +91,40 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t l) {
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* p) {
-  *p = as<cublasLtMatmulPreferenceOpaque_t>(new int);
+  *p = as<cublasLtMatmulPreferenceOpaque_t>(new Preference);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p) {
-  delete as<int>(p);
+  delete as<Preference>(p);
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
-                                                    cublasLtMatmulPreferenceAttributes_t, const void*,
-                                                    std::size_t) {
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
+                                                    cublasLtMatmulPreferenceAttributes_t which,
+                                                    const void* value, std::size_t bytes) {
+  Preference& own = *as<Preference>(p);
+  std::uint32_t* to = which == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES   ? &own.alignment_a
+                      : which == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES ? &own.alignment_b
+                      : which == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES ? &own.alignment_c
+                      : which == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK ? &own.reductions
+                                                                            : nullptr;
+  if (to == nullptr) return CUBLAS_STATUS_SUCCESS;
+  if (bytes != sizeof *to) return CUBLAS_STATUS_INVALID_VALUE;
+  std::memcpy(to, value, bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t, int,
+                                              cublasLtMatmulPreference_t p, int,
                                               cublasLtMatmulHeuristicResult_t results[], int* count) {
-  results[0] = {};
-  results[0].state = CUBLAS_STATUS_SUCCESS;
-  *count = 1;
+  Preference own = *as<Preference>(p);
+  own.refused = true;
+  for (int i = 0; i < 2; ++i, own.refused = false) {
+    results[i] = {};
+    results[i].state = CUBLAS_STATUS_SUCCESS;
+    std::memcpy(&results[i].algo, &own, sizeof own);
+  }
+  *count = 2;
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
@@ -116,19 +136,34 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t d, const void* alpha, const void* a,
                               cublasLtMatrixLayout_t a_, const void* b, cublasLtMatrixLayout_t b_,
                               const void* beta, const void* c, cublasLtMatrixLayout_t c_, void* to,
-                              cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t*, void*, std::size_t,
-                              cudaStream_t) {
+                              cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t* algorithm, void*,
+                              std::size_t, cudaStream_t) {
   const Matrix &ma = *as<const Matrix>(a_), &mb = *as<const Matrix>(b_), &mc = *as<const Matrix>(c_);
   const bool ta = as<Matmul>(d)->trans_a == CUBLAS_OP_T, tb = as<Matmul>(d)->trans_b == CUBLAS_OP_T;
   const std::uint64_t depth = ta ? ma.rows : ma.cols;
   if ((ta ? ma.cols : ma.rows) != mc.rows || (tb ? mb.rows : mb.cols) != mc.cols ||
       (tb ? mb.cols : mb.rows) != depth || scalar(beta) != 0 || c != to)
     return CUBLAS_STATUS_INVALID_VALUE;
+  Preference promised;
+  std::memcpy(&promised, algorithm, sizeof promised);
+  if (promised.refused) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const auto lies_on = [](const void* p, std::uint32_t bytes) {
+    return reinterpret_cast<std::uintptr_t>(p) % bytes == 0;
+  };
+  if (!lies_on(a, promised.alignment_a) || !lies_on(b, promised.alignment_b) ||
+      !lies_on(c, promised.alignment_c))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  // Where it may, k is split into single products, each rounded to C's type.
+  const bool rounds = (promised.reductions & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE) != 0;
   for (std::uint64_t j = 0; j < mc.cols; ++j)
     for (std::uint64_t i = 0; i < mc.rows; ++i) {
       double sum = 0;
-      for (std::uint64_t k = 0; k < depth; ++k)
+      for (std::uint64_t k = 0; k < depth; ++k) {
         sum += (ta ? ma.get(a, k, i) : ma.get(a, i, k)) * (tb ? mb.get(b, j, k) : mb.get(b, k, j));
+        if (!rounds) continue;
+        mc.put(to, i, j, sum);
+        sum = mc.get(to, i, j);
+      }
       mc.put(to, i, j, scalar(alpha) * sum);
     }
   return CUBLAS_STATUS_SUCCESS;

@@ -84,20 +84,20 @@ void blend(cudnnDataType_t type, void* to, const std::vector<double>& sums, cons
   }
 }
 
+// The second asks for too little scratch memory, and is refused when it is executed.
+constexpr std::size_t scratch_bytes = 4096;
 template <class Perf, class Algo>
 cudnnStatus_t found(Algo algorithm, cudnnMathType_t math, int* count, Perf* timed) {
-  *count = 2;
-  timed[0] = {};
-  timed[0].algo = static_cast<Algo>(0);
-  timed[0].status = CUDNN_STATUS_SUCCESS;
-  timed[0].determinism = CUDNN_NON_DETERMINISTIC;
-  timed[1] = {};
-  timed[1].algo = algorithm;
-  timed[1].status = CUDNN_STATUS_SUCCESS;
-  timed[1].time = 1;
-  timed[1].memory = 4096;
-  timed[1].determinism = CUDNN_DETERMINISTIC;
-  timed[1].mathType = math;
+  *count = 3;
+  for (int i = 0; i < *count; ++i) {
+    timed[i] = {};
+    timed[i].algo = i == 0 ? static_cast<Algo>(0) : algorithm;
+    timed[i].status = CUDNN_STATUS_SUCCESS;
+    timed[i].time = static_cast<float>(i);
+    timed[i].memory = i < 2 ? scratch_bytes / 2 : scratch_bytes;
+    timed[i].determinism = i == 0 ? CUDNN_NON_DETERMINISTIC : CUDNN_DETERMINISTIC;
+    timed[i].mathType = math;
+  }
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -194,8 +194,9 @@ cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void* alpha, const cudnnTensorDescriptor_t x_,
                                       const void* x, const cudnnFilterDescriptor_t w_, const void* w,
                                       const cudnnConvolutionDescriptor_t conv, cudnnConvolutionFwdAlgo_t,
-                                      void*, std::size_t, const void* beta,
+                                      void*, std::size_t scratch, const void* beta,
                                       const cudnnTensorDescriptor_t y_, void* y) {
+  if (scratch < scratch_bytes) return CUDNN_STATUS_BAD_PARAM;
   std::vector<double> sums(static_cast<std::size_t>(span_of(y_->dims)));
   for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
     sums[static_cast<std::size_t>(o)] += get(x_->type, x, i) * get(w_->type, w, j);
@@ -207,10 +208,11 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t, const void* alpha, const cu
 cudnnStatus_t cudnnConvolutionBiasActivationForward(
     cudnnHandle_t, const void*, const cudnnTensorDescriptor_t x_, const void* x,
     const cudnnFilterDescriptor_t w_, const void* w, const cudnnConvolutionDescriptor_t conv,
-    cudnnConvolutionFwdAlgo_t, void*, std::size_t, const void*, const cudnnTensorDescriptor_t,
+    cudnnConvolutionFwdAlgo_t, void*, std::size_t scratch, const void*, const cudnnTensorDescriptor_t,
     const void*, const cudnnTensorDescriptor_t bias_, const void* bias,
     const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t y_, void* y) {
   if (host_cudnn_refuses_fusion) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (scratch < scratch_bytes) return CUDNN_STATUS_BAD_PARAM;
   std::vector<double> sums(static_cast<std::size_t>(span_of(y_->dims)));
   for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
     sums[static_cast<std::size_t>(o)] += get(x_->type, x, i) * get(w_->type, w, j);
@@ -232,9 +234,10 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t, const void* alpha,
                                            const cudnnFilterDescriptor_t w_, const void* w,
                                            const cudnnTensorDescriptor_t y_, const void* dy,
                                            const cudnnConvolutionDescriptor_t conv,
-                                           cudnnConvolutionBwdDataAlgo_t, void*, std::size_t,
+                                           cudnnConvolutionBwdDataAlgo_t, void*, std::size_t scratch,
                                            const void* beta, const cudnnTensorDescriptor_t x_,
                                            void* dx) {
+  if (scratch < scratch_bytes) return CUDNN_STATUS_BAD_PARAM;
   std::vector<double> sums(static_cast<std::size_t>(span_of(x_->dims)));
   for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
     sums[static_cast<std::size_t>(i)] += get(y_->type, dy, o) * get(w_->type, w, j);
@@ -247,9 +250,10 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t, const void* alpha,
                                              const cudnnTensorDescriptor_t x_, const void* x,
                                              const cudnnTensorDescriptor_t y_, const void* dy,
                                              const cudnnConvolutionDescriptor_t conv,
-                                             cudnnConvolutionBwdFilterAlgo_t, void*, std::size_t,
+                                             cudnnConvolutionBwdFilterAlgo_t, void*, std::size_t scratch,
                                              const void* beta, const cudnnFilterDescriptor_t w_,
                                              void* dw) {
+  if (scratch < scratch_bytes) return CUDNN_STATUS_BAD_PARAM;
   std::vector<double> sums(static_cast<std::size_t>(span_of(w_->dims)));
   for_products(*x_, *w_, *y_, *conv, [&](std::int64_t i, std::int64_t j, std::int64_t o) {
     sums[static_cast<std::size_t>(j)] += get(x_->type, x, i) * get(y_->type, dy, o);

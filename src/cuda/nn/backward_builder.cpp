@@ -161,7 +161,7 @@ void Builder::dense_backward(const nn::Group& group, const Made& made) {
   if (head.trainable) {
     Product* weights = product({.m = inputs, .n = outputs, .k = program_.batch, .trans_b = true}, true);
     float* to = machine_.store.gradients(head.parameters[0]);
-    choose([=] { weights->choose(p->at(source), p->at(dy), to, m->stream); });
+    choose([=] { weights->choose(p->at(source), p->at(dy), to, m->stream, place_alignment); });
     emit([=] { weights->run(p->at(source), p->at(dy), to, m->stream); }, {source.slot, dy.slot},
          "cublasLt");
     bias_gradient(head, dy);
@@ -172,7 +172,7 @@ void Builder::dense_backward(const nn::Group& group, const Made& made) {
   Product* data = product({.m = inputs, .n = program_.batch, .k = outputs}, false);
   const void* weights = machine_.store.working(head.parameters[0]);
   const Tensor dx = tensor(head.in);
-  choose([=] { data->choose(weights, p->at(dy), p->at(dx), m->stream); });
+  choose([=] { data->choose(weights, p->at(dy), p->at(dx), m->stream, place_alignment); });
   emit([=] { data->run(weights, p->at(dy), p->at(dx), m->stream); }, {dy.slot, dx.slot}, "cublasLt");
   contribute(group, 0, dx);
 }

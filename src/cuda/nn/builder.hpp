@@ -14,6 +14,9 @@ namespace dlscale::cuda::dnn {
 
 /// Most scratch memory that an algorithm may ask for.
 constexpr auto most_workspace_bytes = static_cast<std::size_t>(nn::gpu_workspace_bytes);
+/// Bytes that divide every address of a tensor or parameter: 64 in the arena and of f32 parameters, 32
+/// of their copies in bf16.
+constexpr std::size_t place_alignment = 32;
 
 PoolWindow pool_window(const nn::Window& window);
 

@@ -63,11 +63,18 @@ std::vector<ConvChoice> usable(const std::array<Perf, most_algorithms>& timed, i
   return list;
 }
 
-[[noreturn]] void none_found(const char* pass, const ConvShape& s) {
+/// The first that the library executes: of what it timed it may refuse some when they are asked for.
+/// `run` takes one and executes it.
+template <class Run>
+ConvChoice first_that_runs(const std::vector<ConvChoice>& list, const char* pass, const ConvShape& s,
+                           Run&& run) {
+  std::string refused;
+  for (const ConvChoice& candidate : list)
+    if (refused = failure_of([&] { run(candidate); }); refused.empty()) return candidate;
   throw Error(ExitCode::case_failed, fmt::format("cuDNN has no {} for this convolution", pass),
-              fmt::format("{}x{}x{}x{}, {} filters of {}x{}, {} groups, {}", s.batch, s.in.channels,
+              fmt::format("{}x{}x{}x{}, {} filters of {}x{}, {} groups, {}{}{}", s.batch, s.in.channels,
                           s.in.height, s.in.width, s.filters, s.window.kernel_h, s.window.kernel_w,
-                          s.groups, to_string(s.order)),
+                          s.groups, to_string(s.order), refused.empty() ? "" : "; ", refused),
               "choose another dtype, algorithm or layout");
 }
 
@@ -136,8 +143,11 @@ void Convolution::choose_forward(const Cudnn& library, const void* x, const void
         library.get(), x_.get(), x, w_.get(), w, forward_pass_.get(), y_.get(), y, most_algorithms,
         &count, timed.data(), workspace, most));
     const auto list = usable(timed, count, forward_names, shape_, most, winograd);
-    if (list.empty()) none_found("forward pass", shape_);
-    made = list.front();
+    ConvChoice best = first_that_runs(list, "forward pass", shape_, [&](const ConvChoice& candidate) {
+      forward_ = candidate;
+      use(forward_pass_, forward_);
+      forward(library, x, w, bias, y, workspace, stream);
+    });
     for (const ConvChoice& candidate : list) {
       if (!biased_) break;
       // The library adds a bias without ReLU by this algorithm alone.
@@ -145,10 +155,11 @@ void Convolution::choose_forward(const Cudnn& library, const void* x, const void
       forward_ = candidate;
       use(forward_pass_, forward_);
       if (fused(library, x, w, bias, y, workspace) != CUDNN_STATUS_SUCCESS) continue;
-      made = candidate;
-      made.fused = true;
+      best = candidate;
+      best.fused = true;
       break;
     }
+    made = best;
   }
   forward_ = made;
   use(forward_pass_, forward_);
@@ -165,8 +176,11 @@ void Convolution::choose_data(const Cudnn& library, const void* w, const void* d
         library.get(), w_.get(), w, y_.get(), dy, data_pass_.get(), x_.get(), dx, most_algorithms,
         &count, timed.data(), workspace, most));
     const auto list = usable(timed, count, data_names, shape_, most, winograd);
-    if (list.empty()) none_found("gradient of the input", shape_);
-    made = list.front();
+    made = first_that_runs(list, "gradient of the input", shape_, [&](const ConvChoice& candidate) {
+      data_ = candidate;
+      use(data_pass_, data_);
+      backward_data(library, w, dy, dx, workspace);
+    });
   }
   data_ = made;
   use(data_pass_, data_);
@@ -182,8 +196,11 @@ void Convolution::choose_weights(const Cudnn& library, const void* x, const void
         library.get(), x_.get(), x, y_.get(), dy, weights_pass_.get(), w_.get(), dw, most_algorithms,
         &count, timed.data(), workspace, most));
     const auto list = usable(timed, count, weights_names, shape_, most, winograd);
-    if (list.empty()) none_found("gradient of the weights", shape_);
-    made = list.front();
+    made = first_that_runs(list, "gradient of the weights", shape_, [&](const ConvChoice& candidate) {
+      weights_ = candidate;
+      use(weights_pass_, weights_);
+      backward_weights(library, x, dy, dw, workspace);
+    });
   }
   weights_ = made;
   use(weights_pass_, weights_);

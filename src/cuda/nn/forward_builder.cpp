@@ -148,7 +148,7 @@ void Builder::dense_forward(const nn::Group& group, Made& made) {
   Product* forward = product({.m = outputs, .n = program_.batch, .k = inputs, .trans_a = true}, true);
   const void* weights = machine_.store.working(head.parameters[0]);
   const float* bias = head.bias ? machine_.store.values(head.parameters[1]) : nullptr;
-  choose([=] { forward->choose(weights, p->at(source), p->at(sums), m->stream); });
+  choose([=] { forward->choose(weights, p->at(source), p->at(sums), m->stream, place_alignment); });
   emit(
       [=, relu = group.relu >= 0, rows = static_cast<unsigned>(program_.batch)] {
         forward->run(weights, p->at(source), p->at(sums), m->stream);
