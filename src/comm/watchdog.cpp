@@ -85,6 +85,7 @@ void Watchdog::Impl::start(WatchdogAddress rank0, WatchdogAddress rank1) {
   // Spread over a second, so that thousands of greetings don't meet in one queue.
   next_greeting_ns_ = now_ns() + (std::int64_t{setup_.rank} * 37 % 1000) * 1'000'000;
   state_.restart();
+  woke_ns_ = now_ns();  // here, not in the thread: the job may be suspended before that runs
   const SignalsBlocked blocked;
   thread_ = std::thread([this] { loop(); });
 }

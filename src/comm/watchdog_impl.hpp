@@ -50,7 +50,9 @@ struct Watchdog::Impl {
   bool held(std::int64_t now) const { return now < held_until_ns_.load(); }
 
   watchdog::Datagram datagram(watchdog::Kind kind) const;
-  void tell_deputies(watchdog::Kind kind) const;
+  void tell_state() const;
+  bool stopped_meanwhile() const;
+  void tell_deputies(const watchdog::Datagram& words) const;
   void tell_all(watchdog::Kind kind, int exit_code, const std::string& text);
   void expire();
   /// Root: ends the run for a rank that failed. Returns only if the run is ending already.
@@ -71,6 +73,7 @@ struct Watchdog::Impl {
 
   int greetings_ = 0;
   std::int64_t next_greeting_ns_ = 0, next_report_ns_ = 0;
+  std::int64_t woke_ns_ = 0;  ///< when the thread's current tick began
   std::atomic<bool> ending_{false};
   std::atomic<std::int64_t> held_until_ns_{0};
   FileDescriptor stop_;

@@ -19,19 +19,20 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t report_period_ns = second_ns / 2;
 constexpr double takeover_s = 2;   ///< rank 1 gives rank 0 so long to end the run
 constexpr double forgotten_s = 4;  ///< the others give both deputies so long
+constexpr std::int64_t stopped_ns =
+    2 * second_ns;  ///< longer than any tick is late: the process did not run
 
 }  // namespace
 
 void Watchdog::Impl::loop() {
   const pollfd stop{stop_.get(), POLLIN, 0};
-  std::int64_t woke_ns = now_ns();
   for (;;) {
     wait_a_tick();
     pollfd asked = stop;
     if (poll(&asked, 1, 0) > 0) return;
-    const std::int64_t now = now_ns(), gap_ns = now - woke_ns - tick_ns_;
-    woke_ns = now;
-    const bool was_stopped = gap_ns > 2 * second_ns;
+    const std::int64_t now = now_ns(), gap_ns = now - woke_ns_ - tick_ns_;
+    woke_ns_ = now;
+    const bool was_stopped = gap_ns > stopped_ns;
     if (was_stopped) state_.forgive(gap_ns);
     listen(was_stopped);
     if (ending_) continue;  // the main thread is in fatal()
@@ -66,7 +67,7 @@ void Watchdog::Impl::handle(const Datagram& datagram, const sockaddr_in& from) {
     case Kind::report:
       return note(datagram, from);
     case Kind::query:
-      return tell_deputies(Kind::report);
+      return tell_state();
     case Kind::hold:
       held_until_ns_ = now_ns() + 30 * second_ns;
       return;
@@ -96,18 +97,29 @@ void Watchdog::Impl::note(const Datagram& datagram, const sockaddr_in& from) {
       .what = std::string(datagram.get_text())};
 }
 
+void Watchdog::Impl::tell_state() const {
+  const auto words = datagram(Kind::report);
+  if (!stopped_meanwhile()) tell_deputies(words);
+}
+
+/// Stopped since this tick began: a wait that was read of the clock since holds the pause, which the
+/// next tick forgives.
+bool Watchdog::Impl::stopped_meanwhile() const {
+  return now_ns() - woke_ns_ > stopped_ns;
+}
+
 /// Twice, as a datagram may be lost: the deputies learn where to ask.
 void Watchdog::Impl::greet(std::int64_t now) {
   if (greetings_ == 2 || now < next_greeting_ns_) return;
   ++greetings_;
   next_greeting_ns_ = now + second_ns;
-  tell_deputies(Kind::hello);
+  tell_deputies(datagram(Kind::hello));
 }
 
 void Watchdog::Impl::report(std::int64_t now) {
   if (now < next_report_ns_ || !state_.worth_reporting()) return;
   next_report_ns_ = now + report_period_ns;
-  tell_deputies(Kind::report);
+  tell_state();
 }
 
 void Watchdog::Impl::judge(std::int64_t now) {
@@ -120,7 +132,8 @@ void Watchdog::Impl::judge(std::int64_t now) {
   const double overdue_s = watchdog::most_overdue_s(words_);
   const double ask_before_s = std::min(2.0, setup_.patience_s / 4);
   if (overdue_s > -ask_before_s) query_the_silent(now);
-  if (overdue_s > (setup_.rank == 0 ? 0 : takeover_s) && !held(now)) expire();
+  const bool expired = overdue_s > (setup_.rank == 0 ? 0 : takeover_s) && !held(now);
+  if (expired && !stopped_meanwhile()) expire();
 }
 
 /// Ranks that work, or began to wait a moment ago, have not reported; what they do belongs into the
@@ -135,7 +148,8 @@ void Watchdog::Impl::query_the_silent(std::int64_t now) {
 }
 
 void Watchdog::Impl::leave_if_forgotten(std::int64_t now) {
-  if (state_.overdue_s() > forgotten_s && !held(now)) leave(static_cast<int>(ExitCode::watchdog), "");
+  const bool forgotten = state_.overdue_s() > forgotten_s && !held(now);
+  if (forgotten && !stopped_meanwhile()) leave(static_cast<int>(ExitCode::watchdog), "");
 }
 
 Datagram Watchdog::Impl::datagram(Kind kind) const {
@@ -153,8 +167,7 @@ Datagram Watchdog::Impl::datagram(Kind kind) const {
   return result;
 }
 
-void Watchdog::Impl::tell_deputies(Kind kind) const {
-  const auto words = datagram(kind);
+void Watchdog::Impl::tell_deputies(const Datagram& words) const {
   for (int deputy = 0; deputy < 2; ++deputy)
     if (deputy != setup_.rank) link_.send(deputies_[static_cast<std::size_t>(deputy)], words);
 }
