@@ -140,7 +140,7 @@ stage_install() {
 }
 
 stage_build() {
-  if quiet "build/configure" 120 cmake --preset default -DDLSCALE_WERROR=ON -DDLSCALE_TESTS=ON "${cmake_flags[@]}" &&
+  if quiet "build/configure" 120 cmake --preset default -DDLSCALE_WERROR=ON -DDLSCALE_TESTS=ON -DDLSCALE_TESTS_IN_BATCHES=ON "${cmake_flags[@]}" &&
     quiet "build/compile" 1200 cmake --build build --parallel "$jobs" &&
     quiet "build/program" 10 test -x build/dlscale; then
     return

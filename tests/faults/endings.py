@@ -17,7 +17,7 @@ ALONE = ["--case", "gemm m=128 n=128 k=128 min_time=20 blocks=100", "--set", "ru
 
 def test_sigterm_to_root():
     path = WORK / "term.h5"
-    held = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=4", "--set", "run.time_budget=12s"]
+    held = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=3", "--set", "run.time_budget=8s"]
     process = started(mpirun(2, "-o", path, *held), path, blocks=3)
     begin = time.monotonic()
     os.kill(rank_pids(process.pid)[0], signal.SIGTERM)
@@ -59,7 +59,7 @@ def test_kills():
     generator = random.Random(int(os.environ.get("DLSCALE_SEED", "1")))
     for number in range(KILLS):
         path = WORK / f"kill{number}.h5"
-        process = started(mpirun(2, "-o", path, "--quiet", *JOB), path, blocks=0)
+        process = started(mpirun(2, "-o", path, "--quiet", *JOB, "--set", "run.time_budget=3s"), path, blocks=0)
         time.sleep(generator.uniform(0, 2.5))
         pids = rank_pids(process.pid)
         try:

@@ -27,7 +27,7 @@ atexit.register(shutil.rmtree, WORK, ignore_errors=True)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a test run's time limit; else WORK would stay
 
 # A short job that still has several cases, blocks and ranks.
-JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=3s"]
+JOB = ["--case", "gemm m=96 n=96 k=96 dtype=f64,f32", "--case", "gemm m=200 n=64 k=300", "--set", "run.time_budget=2s"]
 
 
 def mpirun(ranks, *arguments, **environment):
@@ -122,4 +122,4 @@ def kill_left(pids):
 
 LONG = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=20", "--set", "run.time_budget=60s"]
 # Ends by itself after some seconds.
-HELD = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=3", "--set", "run.time_budget=9s"]
+HELD = ["--case", "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=2", "--set", "run.time_budget=6s"]

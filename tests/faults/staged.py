@@ -52,6 +52,14 @@ class Staged:
         except OSError:
             return {}
 
+    def ahead(self):
+        """Cases that are completed in the node-local file, and not in the copy."""
+        try:
+            here, there = states(self.staging(), swmr=True), states(self.path, swmr=True)
+        except OSError:
+            return []
+        return [case for case, state in here.items() if state == "completed" and there.get(case) != "completed"]
+
     def resume(self):
         return run(self.command("--resume", self.path), timeout=200)
 
@@ -102,9 +110,11 @@ def test_staged_run_killed():
     """SIGKILL of the root: what was not copied yet is not measured again by --resume, and not lost."""
     staged = Staged("killed")
     process = staged.start("--case", "gemm m=64 n=64 k=64 max_time=0.5", "--case",
-                           "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=4", "--set", "run.time_budget=14s")
+                           "gemm m=128 n=128 k=128 dtype=f64,f32 min_time=3", "--set", "run.time_budget=10s")
     staged.switch.write_text(str(errno.ENOSPC))
-    time.sleep(4)
+    deadline = time.monotonic() + 4
+    while not staged.ahead() and time.monotonic() < deadline:
+        time.sleep(0.05)
     before, seen = states(staged.staging(), swmr=True), staged.seen()
     pids = rank_pids(process.pid)
     os.kill(pids[0], signal.SIGKILL)
@@ -157,7 +167,7 @@ def test_staged_on_another_host():
 
 def test_node_storage_full():
     """The node-local file system is full: what was flushed is copied to its place, and the run ends with 5."""
-    with mounted(WORK / "tiny", "-o", "size=512k") as tiny:
+    with mounted(WORK / "tiny", "-o", "size=320k") as tiny:
         staged = Staged("tiny")
         staged.shell = ["env", f"TMPDIR={tiny}"]
         result = run(staged.command("-o", staged.path, "--case", "noop delay=0,1e-9,2e-9,3e-9,4e-9,5e-9 min_time=20 blocks=100",

@@ -9,7 +9,7 @@ using namespace dlscale;
 
 namespace {
 
-ControllerSettings settings_with(double budget_s, int participants) {
+ControllerSettings skew_settings(double budget_s, int participants) {
   ControllerSettings s;
   s.budget_s = budget_s;
   s.participants = participants;
@@ -25,7 +25,7 @@ struct SkewedPlay {
 
   SkewedPlay(double once, double skew, double shift = 0, double budget_s = 3)
       : controller([&] {
-          ControllerSettings s = settings_with(budget_s, 3);
+          ControllerSettings s = skew_settings(budget_s, 3);
           s.distributed = true;
           return s;
         }()),
@@ -114,7 +114,7 @@ TEST_CASE("clocks: offsets are taken out of the skew, twice their error counts a
 
 TEST_CASE("a case of one execution per sample keeps it, whatever the skew") {
   SkewedPlay play(500e-6, 1e-3);
-  ControllerSettings s = settings_with(3, 3);
+  ControllerSettings s = skew_settings(3, 3);
   s.distributed = s.single = true;
   play.controller = CaseController(s);
   play.until_finished();
@@ -126,7 +126,7 @@ TEST_CASE("a case of one execution per sample keeps it, whatever the skew") {
 
 TEST_CASE("blocks that are whole units keep one execution per sample, whatever the skew") {
   SkewedPlay play(500e-6, 1e-3);
-  ControllerSettings s = settings_with(3, 3);
+  ControllerSettings s = skew_settings(3, 3);
   s.distributed = true;
   s.block_samples = 5;
   play.controller = CaseController(s);

@@ -13,7 +13,7 @@ using namespace dlscale::nn;
 
 namespace {
 
-LoaderOptions options_of(int workers, int depth) {
+LoaderOptions queue_options(int workers, int depth) {
   LoaderOptions o;
   o.batch = 2;
   o.workers = workers;
@@ -34,7 +34,7 @@ TEST_CASE("what a producer throws reaches next() in its place, until the next ep
   for (const int workers : {0, 1, 3}) {
     INFO(workers << " workers");
     std::atomic<bool> faulty{true};
-    BatchQueue queue(options_of(workers, 2),
+    BatchQueue queue(queue_options(workers, 2),
                      [&](std::int64_t number, float* images, std::int32_t* labels) {
                        if (number == 3 && faulty) throw std::runtime_error("batch 3 is broken");
                        return write_number(number, images, labels);
@@ -55,7 +55,7 @@ TEST_CASE("what a producer throws reaches next() in its place, until the next ep
 }
 
 TEST_CASE("an epoch that can't be prepared is empty, and the next one works") {
-  BatchQueue queue(options_of(2, 2), write_number);
+  BatchQueue queue(queue_options(2, 2), write_number);
   queue.start(6, [] {});
   CHECK_THROWS_WITH(queue.start(6, [] { throw std::runtime_error("no order"); }), "no order");
   CHECK(queue.next().count == 0);
@@ -66,7 +66,7 @@ TEST_CASE("an epoch that can't be prepared is empty, and the next one works") {
 
 TEST_CASE("a new epoch waits for what is being filled") {
   std::atomic<int> filling{0}, begun{0};
-  BatchQueue queue(options_of(3, 2), [&](std::int64_t number, float* images, std::int32_t* labels) {
+  BatchQueue queue(queue_options(3, 2), [&](std::int64_t number, float* images, std::int32_t* labels) {
     ++filling;
     ++begun;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -91,7 +91,7 @@ TEST_CASE("producers fill the queue, no more, and leave the user's batch alone")
     for (const int depth : {1, 2, 4}) {
       const std::int64_t bound = std::int64_t{workers} * depth;
       std::atomic<std::int64_t> filled{0}, taken{0}, most_ahead{0};
-      BatchQueue queue(options_of(workers, depth),
+      BatchQueue queue(queue_options(workers, depth),
                        [&](std::int64_t number, float* images, std::int32_t* labels) {
                          const std::int64_t ahead = number - taken + 1;
                          for (std::int64_t seen = most_ahead;
@@ -120,7 +120,7 @@ TEST_CASE("producers fill the queue, no more, and leave the user's batch alone")
 
 TEST_CASE("time blocked for want of a batch is counted once") {
   for (const int workers : {0, 2}) {
-    BatchQueue queue(options_of(workers, 1),
+    BatchQueue queue(queue_options(workers, 1),
                      [&](std::int64_t number, float* images, std::int32_t* labels) {
                        std::this_thread::sleep_for(std::chrono::milliseconds(3));
                        return write_number(number, images, labels);
@@ -135,7 +135,7 @@ TEST_CASE("time blocked for want of a batch is counted once") {
 }
 
 TEST_CASE("batches lie at cache lines and memory is taken once") {
-  LoaderOptions o = options_of(2, 2);
+  LoaderOptions o = queue_options(2, 2);
   o.batch = 3, o.input = {1, 5, 7};
   BatchSlots slots(5, o.batch, o.input);
   for (std::int64_t i = 0; i < 5; ++i) {

@@ -12,7 +12,7 @@ using namespace dlscale::nn;
 namespace {
 
 /// The message of the refusal; empty when nothing was refused.
-std::string refusal(const std::function<void(Graph&)>& add, Shape input = {3, 8, 8}) {
+std::string refused_by(const std::function<void(Graph&)>& add, Shape input = {3, 8, 8}) {
   try {
     Graph graph("test", input);
     add(graph);
@@ -114,35 +114,35 @@ TEST_CASE("a dense layer flattens whatever comes") {
 
 TEST_CASE("what makes no sense is refused by the layer's name") {
   const ConvOptions conv3{Window::square(3)};
-  CHECK(names(refusal([&](Graph& g) { g.conv(0, "c", 0, conv3); }), "c"));
-  CHECK(names(refusal([&](Graph& g) { g.conv(0, "c", 4, conv3); }, {3, 2, 8}), "c"));
-  CHECK(names(refusal([&](Graph& g) { g.conv(0, "c", 4, conv3); }, {3, 8, 2}), "c"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "g", 4, {Window::square(1), 3}); }), "g"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "g", 4, {Window::square(1), 0}); }), "g"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "g", 6, {Window::square(1), 2}); }), "g"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "k", 6, {Window::square(0)}); }), "k"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "s", 6, {Window::square(1, 0)}); }), "s"));
-  CHECK(names(refusal([](Graph& g) { g.conv(0, "p", 6, {window(3, 3, 1, 1, 0, 0, -1, 0)}); }), "p"));
-  CHECK(names(refusal([](Graph& g) { g.max_pool(0, "p", Window::square(9)); }), "p"));
-  CHECK(names(refusal([](Graph& g) { g.max_pool(0, "p", Window::square(2, 2, 2)); }), "p"));
-  CHECK(names(refusal([](Graph& g) { g.avg_pool(0, "p", window(3, 1, 1, 1, 0, 0, 0, 1)); }), "p"));
-  CHECK(names(refusal([](Graph& g) { g.zero_pad(0, "z", window(1, 1, 1, 1, -1)); }), "z"));
-  CHECK(names(refusal([](Graph& g) { g.dense(0, "d", 0); }), "d"));
-  CHECK(names(refusal([](Graph& g) { g.dropout(0, "d", 1); }), "d"));
-  CHECK(names(refusal([](Graph& g) { g.dropout(0, "d", -0.1); }), "d"));
-  CHECK(names(refusal([](Graph& g) { g.batch_norm(0, "b", 0); }), "b"));
-  CHECK(names(refusal([](Graph& g) { g.batch_norm(0, "b", 1e-5, 1.5); }), "b"));
-  CHECK(names(refusal([](Graph& g) { g.add(0, g.dense(0, "d", 3), "a"); }), "a"));
-  CHECK(names(refusal([](Graph& g) { g.concat({0, g.dense(0, "d", 3)}, "cat"); }), "cat"));
-  CHECK(names(refusal([](Graph& g) { g.concat({}, "cat"); }), "cat"));
-  CHECK(names(refusal([](Graph& g) { g.loss(0); }), "loss"));
-  CHECK(names(refusal([](Graph& g) { g.loss(g.dense(0, "d", 1)); }), "loss"));
-  CHECK(names(refusal([](Graph& g) { g.relu(g.loss(g.dense(0, "d", 2)), "late"); }), "late"));
-  CHECK(names(refusal([](Graph& g) { g.relu(7, "r"); }), "r"));
-  CHECK(names(refusal([](Graph& g) { g.relu(-1, "r"); }), "r"));
-  CHECK(names(refusal([](Graph& g) { g.relu(g.relu(0, "twice"), "twice"); }), "twice"));
-  CHECK(!refusal([](Graph& g) { g.relu(0, ""); }).empty());
-  CHECK(!refusal([](Graph& g) { (void)g.classes(); }).empty());
-  CHECK(names(refusal([](Graph&) {}, {3, 0, 8}), "input"));
-  CHECK(refusal([](Graph& g) { g.loss(g.dense(0, "d", 2)); }).empty());  // the refusals can fail
+  CHECK(names(refused_by([&](Graph& g) { g.conv(0, "c", 0, conv3); }), "c"));
+  CHECK(names(refused_by([&](Graph& g) { g.conv(0, "c", 4, conv3); }, {3, 2, 8}), "c"));
+  CHECK(names(refused_by([&](Graph& g) { g.conv(0, "c", 4, conv3); }, {3, 8, 2}), "c"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "g", 4, {Window::square(1), 3}); }), "g"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "g", 4, {Window::square(1), 0}); }), "g"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "g", 6, {Window::square(1), 2}); }), "g"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "k", 6, {Window::square(0)}); }), "k"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "s", 6, {Window::square(1, 0)}); }), "s"));
+  CHECK(names(refused_by([](Graph& g) { g.conv(0, "p", 6, {window(3, 3, 1, 1, 0, 0, -1, 0)}); }), "p"));
+  CHECK(names(refused_by([](Graph& g) { g.max_pool(0, "p", Window::square(9)); }), "p"));
+  CHECK(names(refused_by([](Graph& g) { g.max_pool(0, "p", Window::square(2, 2, 2)); }), "p"));
+  CHECK(names(refused_by([](Graph& g) { g.avg_pool(0, "p", window(3, 1, 1, 1, 0, 0, 0, 1)); }), "p"));
+  CHECK(names(refused_by([](Graph& g) { g.zero_pad(0, "z", window(1, 1, 1, 1, -1)); }), "z"));
+  CHECK(names(refused_by([](Graph& g) { g.dense(0, "d", 0); }), "d"));
+  CHECK(names(refused_by([](Graph& g) { g.dropout(0, "d", 1); }), "d"));
+  CHECK(names(refused_by([](Graph& g) { g.dropout(0, "d", -0.1); }), "d"));
+  CHECK(names(refused_by([](Graph& g) { g.batch_norm(0, "b", 0); }), "b"));
+  CHECK(names(refused_by([](Graph& g) { g.batch_norm(0, "b", 1e-5, 1.5); }), "b"));
+  CHECK(names(refused_by([](Graph& g) { g.add(0, g.dense(0, "d", 3), "a"); }), "a"));
+  CHECK(names(refused_by([](Graph& g) { g.concat({0, g.dense(0, "d", 3)}, "cat"); }), "cat"));
+  CHECK(names(refused_by([](Graph& g) { g.concat({}, "cat"); }), "cat"));
+  CHECK(names(refused_by([](Graph& g) { g.loss(0); }), "loss"));
+  CHECK(names(refused_by([](Graph& g) { g.loss(g.dense(0, "d", 1)); }), "loss"));
+  CHECK(names(refused_by([](Graph& g) { g.relu(g.loss(g.dense(0, "d", 2)), "late"); }), "late"));
+  CHECK(names(refused_by([](Graph& g) { g.relu(7, "r"); }), "r"));
+  CHECK(names(refused_by([](Graph& g) { g.relu(-1, "r"); }), "r"));
+  CHECK(names(refused_by([](Graph& g) { g.relu(g.relu(0, "twice"), "twice"); }), "twice"));
+  CHECK(!refused_by([](Graph& g) { g.relu(0, ""); }).empty());
+  CHECK(!refused_by([](Graph& g) { (void)g.classes(); }).empty());
+  CHECK(names(refused_by([](Graph&) {}, {3, 0, 8}), "input"));
+  CHECK(refused_by([](Graph& g) { g.loss(g.dense(0, "d", 2)); }).empty());  // the refusals can fail
 }

@@ -24,8 +24,8 @@ ConvProblem square(std::int64_t batch, std::int64_t channels, std::int64_t size,
 }
 
 /// One pass of one problem: its arrays, the checked one being `result`.
-struct Pass {
-  Pass(const ConvProblem& problem_, ConvPass pass_, bool bf16_, bool positive = false)
+struct CheckedPass {
+  CheckedPass(const ConvProblem& problem_, ConvPass pass_, bool bf16_, bool positive = false)
       : problem(problem_), pass(pass_), bf16(bf16_) {
     const Window& k = problem.window;
     x = random_floats(problem.batch * problem.in.count(), 1, bf16);
@@ -60,8 +60,8 @@ struct Pass {
 };
 
 /// What the pass would give if a block of its sums (channels, for the weights an image) were left out.
-Floats skipped(const Pass& good) {
-  Pass part = good;
+Floats skipped(const CheckedPass& good) {
+  CheckedPass part = good;
   const ConvProblem& p = good.problem;
   const std::int64_t tap = p.window.kernel_h * p.window.kernel_w, in_group = p.in.channels / p.groups;
   if (good.pass == ConvPass::backward_weights) {
@@ -78,7 +78,7 @@ Floats skipped(const Pass& good) {
 }
 
 void plant_and_check(const Case& c, ConvPass which, bool bf16) {
-  Pass pass(c.problem, which, bf16);
+  CheckedPass pass(c.problem, which, bf16);
   const double clean = pass.ratio();
   INFO(c.name << " pass " << static_cast<int>(which) << (bf16 ? " bf16" : " f32") << ": clean "
               << clean);
@@ -157,7 +157,7 @@ TEST_CASE("clean convolutions pass at awkward shapes, with any seed") {
   for (const Case& c : cases)
     for (const ConvPass which : passes)
       for (const bool bf16 : {false, true}) {
-        Pass pass(c.problem, which, bf16, true);
+        CheckedPass pass(c.problem, which, bf16, true);
         for (std::uint64_t seed = 0; seed < 2; ++seed) {
           INFO(c.name << " pass " << static_cast<int>(which) << " bf16 " << bf16 << " seed " << seed);
           CHECK(pass.ratio(1, seed) <= 1);
@@ -176,7 +176,7 @@ TEST_CASE("clean convolutions pass at awkward shapes, with any seed") {
 }
 
 TEST_CASE("blank parts of an image have no tolerance to hide in, and no false alarm") {
-  Pass pass(square(4, 8, 20, 16), ConvPass::forward, false);
+  CheckedPass pass(square(4, 8, 20, 16), ConvPass::forward, false);
   for (std::int64_t plane = 0; plane < 32; ++plane)
     std::fill_n(pass.x.begin() + plane * 400, 200, 0.0F);  // upper half
   pass.compute();

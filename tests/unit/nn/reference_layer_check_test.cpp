@@ -14,7 +14,7 @@ using namespace dlscale::nn::tools;
 
 namespace {
 
-constexpr std::int64_t batch = 6;
+constexpr std::int64_t layer_batch = 6;
 
 LayerTolerance tolerance_of(bool bf16) {
   LayerTolerance u;
@@ -43,18 +43,18 @@ Shown show(const Graph& graph, int id, bool backward, bool bf16, bool fused) {
   s.view.layer = fused ? id + 1 : id;
   if (fused) s.view.fused = {id, id + 1};
   s.view.backward = backward;
-  ReferenceLayer l{.layer = layer, .batch = batch};
+  ReferenceLayer l{.layer = layer, .batch = layer_batch};
   for (const int from : layer.inputs)
     s.view.inputs.push_back(
-        random_floats(batch * graph.shape(from).count(), 40 + s.view.inputs.size(), bf16));
+        random_floats(layer_batch * graph.shape(from).count(), 40 + s.view.inputs.size(), bf16));
   for (const int p : layer.parameters)
     s.view.parameters.push_back(
         random_floats(graph.parameters()[p].count(), 50 + s.view.parameters.size(), bf16));
   if (layer.op == Op::dropout)
-    for (std::int64_t i = 0; i < batch * layer.in.count(); ++i)
+    for (std::int64_t i = 0; i < layer_batch * layer.in.count(); ++i)
       s.view.mask.push_back(i % 4 == 0 ? 0.0F : 4.0F / 3);
   if (layer.op == Op::softmax_cross_entropy)
-    for (std::int32_t n = 0; n < batch; ++n) s.labels.push_back(n % 5);
+    for (std::int32_t n = 0; n < layer_batch; ++n) s.labels.push_back(n % 5);
   for (const Floats& x : s.view.inputs) l.inputs.push_back(doubles(x));
   for (const Floats& w : s.view.parameters) l.parameters.push_back(doubles(w));
   l.mask = doubles(s.view.mask);
@@ -81,7 +81,8 @@ void check_view(const Graph& graph, int id, bool backward, bool bf16, bool fused
   const Shown good = show(graph, id, backward, bf16, fused);
   const std::string& name = graph.layer(id).name;
   const auto check = [&](const LayerView& view) {
-    return check_layer(graph.layer(view.layer), graph, batch, view, good.labels, tolerance_of(bf16), 3);
+    return check_layer(graph.layer(view.layer), graph, layer_batch, view, good.labels,
+                       tolerance_of(bf16), 3);
   };
   const LayerVerdict clean = check(good.view);
   INFO(name << (backward ? " backward" : " forward") << (bf16 ? " bf16 " : " f32 ") << clean.what << " "
@@ -180,7 +181,7 @@ TEST_CASE("views of a layer fused with the ReLU behind it") {
   }
   Shown odd = show(graph, 2, false, false, true);
   odd.view.fused = {2, 4};  // not a ReLU
-  CHECK_FALSE(check_layer(graph.layer(4), graph, batch, odd.view, {}, {}, 1).ratio <= 1);
+  CHECK_FALSE(check_layer(graph.layer(4), graph, layer_batch, odd.view, {}, {}, 1).ratio <= 1);
 }
 
 TEST_CASE("gradients that nobody needs may be missing") {
@@ -192,12 +193,12 @@ TEST_CASE("gradients that nobody needs may be missing") {
   Shown s = show(graph, first, true, false, false);
   s.view.input_gradients.clear();
   s.view.parameter_gradients.clear();
-  CHECK(check_layer(graph.layer(first), graph, batch, s.view, {}, {}, 1).ratio <= 1);
+  CHECK(check_layer(graph.layer(first), graph, layer_batch, s.view, {}, {}, 1).ratio <= 1);
   s = show(graph, second, true, false, false);
   s.view.input_gradients.clear();
-  CHECK(check_layer(graph.layer(second), graph, batch, s.view, {}, {}, 1).ratio <= 1);
+  CHECK(check_layer(graph.layer(second), graph, layer_batch, s.view, {}, {}, 1).ratio <= 1);
   s.view.parameter_gradients.clear();
-  CHECK_FALSE(check_layer(graph.layer(second), graph, batch, s.view, {}, {}, 1).ratio <= 1);
+  CHECK_FALSE(check_layer(graph.layer(second), graph, layer_batch, s.view, {}, {}, 1).ratio <= 1);
 }
 
 TEST_CASE("a dropout mask must be one") {
@@ -208,7 +209,7 @@ TEST_CASE("a dropout mask must be one") {
   const auto ratio = [&] {
     for (std::size_t i = 0; i < s.view.mask.size(); ++i)
       s.view.output[i] = s.view.inputs[0][i] * s.view.mask[i];
-    return check_layer(graph.layer(id), graph, batch, s.view, {}, {}, 1).ratio;
+    return check_layer(graph.layer(id), graph, layer_batch, s.view, {}, {}, 1).ratio;
   };
   CHECK(ratio() <= 1);
   const Floats good = s.view.mask;
@@ -221,7 +222,7 @@ TEST_CASE("a dropout mask must be one") {
   // Nothing dropped, and no mask to show it.
   s.view.mask.clear();
   s.view.output = s.view.inputs[0];
-  CHECK_FALSE(check_layer(graph.layer(id), graph, batch, s.view, {}, {}, 1).ratio <= 1);
+  CHECK_FALSE(check_layer(graph.layer(id), graph, layer_batch, s.view, {}, {}, 1).ratio <= 1);
 }
 
 namespace {

@@ -18,7 +18,7 @@ using namespace dlscale::nn;
 
 namespace {
 
-constexpr int batch = 4;
+constexpr int case_batch = 4;
 
 /// Computes at once, but tells of it only when it is asked, as a device would.
 class Ahead final : public ForwardingExecutor {
@@ -54,17 +54,17 @@ class Ahead final : public ForwardingExecutor {
   std::deque<Outcome> waiting_;
 };
 
-struct Case {
+struct TrainingCase {
   Graph graph = find_model("topflight-cnn")->build({.image = 8, .classes = 10, .dropout = 0.5});
   ExecutorOptions options{.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.05}};
   std::unique_ptr<Executor> real = make_cpu_executor(graph, options);
   Ahead executor{*real};
   std::unique_ptr<Loader> loader =
-      make_random_loader(6 * batch, graph.classes(),
-                         {.batch = batch, .drop_last = true, .seed = 5, .input = graph.shape(0)});
-  Trainer trainer{graph, executor, *loader, batch};
+      make_random_loader(6 * case_batch, graph.classes(),
+                         {.batch = case_batch, .drop_last = true, .seed = 5, .input = graph.shape(0)});
+  Trainer trainer{graph, executor, *loader, case_batch};
 
-  Case() {
+  TrainingCase() {
     real->initialise();
     trainer.start_epoch(0);
   }
@@ -78,9 +78,9 @@ struct Case {
 }  // namespace
 
 TEST_CASE("steps ahead do what steps one by one do") {
-  Case ahead, plain;
+  TrainingCase ahead, plain;
   plain.executor.ahead = false;
-  for (Case* each : {&ahead, &plain}) {
+  for (TrainingCase* each : {&ahead, &plain}) {
     while (each->trainer.step()) {
     }
     each->trainer.settle();
@@ -88,21 +88,21 @@ TEST_CASE("steps ahead do what steps one by one do") {
   CHECK(ahead.weights() == plain.weights());
   CHECK(ahead.trainer.epoch_loss() == plain.trainer.epoch_loss());
   CHECK(ahead.trainer.last_loss() == plain.trainer.last_loss());
-  CHECK(ahead.trainer.epoch_images() == 6 * batch);
+  CHECK(ahead.trainer.epoch_images() == 6 * case_batch);
   CHECK(ahead.trainer.steps() == 6);
   CHECK(ahead.executor.most_waiting == 2);
   CHECK(ahead.executor.waiting() == 0);
 }
 
 TEST_CASE("a step that went wrong ahead is named") {
-  Case wild;
+  TrainingCase wild;
   wild.executor.wild_step = 2;
   CHECK(wild.trainer.step());
   CHECK(wild.trainer.step());
   const std::string lost = failure_of([&] { wild.trainer.step(); });
   CHECK(lost.find("at step 2: the loss is nan") != std::string::npos);
 
-  Case broken;
+  TrainingCase broken;
   broken.executor.broken_step = 1;
   CHECK(broken.trainer.step());
   const std::string spoilt = failure_of([&] { broken.trainer.settle(); });
@@ -110,7 +110,7 @@ TEST_CASE("a step that went wrong ahead is named") {
 }
 
 TEST_CASE("parts of steps ahead are those of any step") {
-  Case one;
+  TrainingCase one;
   for (int i = 0; i < 3; ++i) one.trainer.step();
   one.trainer.settle();
   std::vector<double> parts(step_part_names.size(), -1);

@@ -155,7 +155,7 @@ std::shared_ptr<const Dataset> images(std::int64_t train, std::int64_t test) {
   return make_synthetic(5, train, test);
 }
 
-LoaderOptions options_of(int batch, int workers = 0) {
+LoaderOptions batches_of(int batch, int workers = 0) {
   LoaderOptions o;
   o.batch = batch;
   o.workers = workers;
@@ -187,7 +187,7 @@ bool contains(const std::string& text, const std::string& part) {
 /// Losses of `epochs` epochs on the real executor.
 std::vector<double> losses(int workers, std::uint64_t seed, int epochs = 2) {
   const Graph graph = network();
-  const auto loader = make_loader(images(43, 1), false, options_of(8, workers));
+  const auto loader = make_loader(images(43, 1), false, batches_of(8, workers));
   ExecutorOptions options;
   options.seed = seed;
   options.optimizer.kind = OptimizerKind::adam;
@@ -207,7 +207,7 @@ std::vector<double> losses(int workers, std::uint64_t seed, int epochs = 2) {
 TEST_CASE("an epoch has every image once, its last batch is smaller") {
   const Graph graph = network();
   const auto set = images(23, 1);
-  const auto loader = make_loader(set, false, options_of(5));
+  const auto loader = make_loader(set, false, batches_of(5));
   Scripted executor;
   Trainer trainer(graph, executor, *loader, 5);
   CHECK(executor.prepared ==
@@ -244,7 +244,7 @@ TEST_CASE("an epoch has every image once, its last batch is smaller") {
 
 TEST_CASE("without the remainder an epoch has full batches only") {
   const Graph graph = network();
-  LoaderOptions options = options_of(5);
+  LoaderOptions options = batches_of(5);
   options.drop_last = true;
   const auto loader = make_loader(images(23, 1), false, options);
   Scripted executor;
@@ -258,7 +258,7 @@ TEST_CASE("without the remainder an epoch has full batches only") {
 
 TEST_CASE("the parts of steps are disjoint and complete") {
   const Graph graph = network();
-  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  const auto loader = make_loader(images(12, 1), false, batches_of(4));
   Scripted executor;
   // Different enough for a part that is booked under another's name to show.
   executor.sleep_ms = {{"load", 2}, {"forward", 5}, {"backward", 11}, {"update", 3}};
@@ -287,7 +287,7 @@ TEST_CASE("the parts of steps are disjoint and complete") {
 
 TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
   const Graph graph = network();
-  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  const auto loader = make_loader(images(12, 1), false, batches_of(4));
   Replica replica(graph, *loader, 3);
   Scripted& executor = replica.executor;
   Trainer& trainer = replica.trainer;
@@ -302,7 +302,7 @@ TEST_CASE("a replica reduces every bucket when it is ready, and averages") {
 
 TEST_CASE("a replica whose loss explodes takes part in the reduction, with a NaN for all to see") {
   const Graph graph = network();
-  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  const auto loader = make_loader(images(12, 1), false, batches_of(4));
   Replica replica(graph, *loader);
   Scripted& executor = replica.executor;
   Trainer& trainer = replica.trainer;
@@ -322,7 +322,7 @@ TEST_CASE("a replica whose loss explodes takes part in the reduction, with a NaN
 
 TEST_CASE("a parameter that is broken in one replica alone is not a failure of all") {
   const Graph graph = network();
-  const auto loader = make_loader(images(12, 1), false, options_of(4));
+  const auto loader = make_loader(images(12, 1), false, batches_of(4));
   Replica replica(graph, *loader);
   Scripted& executor = replica.executor;
   Trainer& trainer = replica.trainer;
@@ -349,8 +349,8 @@ TEST_CASE("a parameter that is broken in one replica alone is not a failure of a
 TEST_CASE("an evaluation counts every test image once") {
   const Graph graph = network();
   const auto set = images(8, 17);
-  const auto loader = make_loader(set, false, options_of(4));
-  LoaderOptions options = options_of(6, GENERATE(0, 2));
+  const auto loader = make_loader(set, false, batches_of(4));
+  LoaderOptions options = batches_of(6, GENERATE(0, 2));
   options.shuffle = false;
   const auto test = make_loader(set, true, options);
   Scripted executor;
@@ -380,7 +380,7 @@ TEST_CASE("an evaluation counts every test image once") {
 
 TEST_CASE("a loss that is no number or explodes ends training, step and tensor named") {
   const Graph graph = network();
-  const auto loader = make_loader(images(40, 4), false, options_of(4));
+  const auto loader = make_loader(images(40, 4), false, batches_of(4));
   Scripted executor;
   Trainer trainer(graph, executor, *loader, 4);
   trainer.start_epoch(0);
@@ -420,7 +420,7 @@ TEST_CASE("a loss that is no number or explodes ends training, step and tensor n
   SECTION("in the validation") {
     executor.loss_of[4] = not_a_number;  // of its second batch
     executor.broken_tensor = "output of bn2";
-    LoaderOptions options = options_of(2);
+    LoaderOptions options = batches_of(2);
     options.shuffle = false;
     const auto test = make_loader(images(40, 4), true, options);
     const std::string message = message_of([&] { trainer.evaluate(*test); });
@@ -446,7 +446,7 @@ TEST_CASE("a learning rate that makes no sense fails within steps, the tensor be
                                                        {"topflight-cnn", 0, OptimizerKind::adam},
                                                        {"vgg19", 32, OptimizerKind::sgd}}));
   const Graph graph = find_model(name)->build({.image = image, .classes = 10});
-  LoaderOptions loader_options = options_of(2);
+  LoaderOptions loader_options = batches_of(2);
   loader_options.input = graph.shape(0);
   const auto loader = make_loader(images(16, 1), false, loader_options);
   ExecutorOptions options;

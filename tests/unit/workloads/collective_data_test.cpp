@@ -14,7 +14,7 @@ using namespace dlscale;
 
 namespace {
 
-constexpr std::uint64_t seed = 11;
+constexpr std::uint64_t data_seed = 11;
 
 CollectiveShape shape_of(CollectiveOp op, int ranks, std::int64_t blocks_of) {
   CollectiveShape shape{.op = op, .count = blocks_of, .ranks = ranks};
@@ -91,7 +91,7 @@ void clean_passes(int ranks, std::int64_t elements) {
   });
   for (const CollectiveOp op : all_ops) {
     const CollectiveShape shape = shape_of(op, ranks, elements);
-    const CollectiveData<T> data(shape, seed);
+    const CollectiveData<T> data(shape, data_seed);
     for (const auto& order : {up, down, shuffled})
       for (const int rank : {0, ranks / 2, ranks - 1}) {
         const std::vector<T> out = output_of(data, shape, rank, order);
@@ -105,7 +105,7 @@ void clean_passes(int ranks, std::int64_t elements) {
 template <class T>
 void planted_fails(CollectiveOp op, int ranks) {
   const CollectiveShape shape = shape_of(op, ranks, 64);
-  const CollectiveData<T> data(shape, seed);
+  const CollectiveData<T> data(shape, data_seed);
   std::vector<int> order(static_cast<std::size_t>(ranks));
   std::iota(order.begin(), order.end(), 0);
   const int rank = ranks - 1;
@@ -177,7 +177,7 @@ TEST_CASE("planted errors are caught in every operation and type") {
 TEST_CASE("a sum with one rank taken twice is caught within its class of data, too") {
   // Ranks 3, 19 and 35 draw alike and differ by what they add alone.
   const CollectiveShape shape = shape_of(CollectiveOp::allreduce, 40, 64);
-  const CollectiveData<float> data(shape, seed);
+  const CollectiveData<float> data(shape, data_seed);
   std::vector<int> order(40);
   std::iota(order.begin(), order.end(), 0);
   REQUIRE(data.check(0, output_of(data, shape, 0, order)).passed());
@@ -188,7 +188,7 @@ TEST_CASE("a sum with one rank taken twice is caught within its class of data, t
 TEST_CASE("integers are as large as the type sums exactly, and no larger") {
   const auto largest = [](auto element, int ranks) {
     using T = decltype(element);
-    const CollectiveData<T> data(shape_of(CollectiveOp::allreduce, ranks, 2000), seed);
+    const CollectiveData<T> data(shape_of(CollectiveOp::allreduce, ranks, 2000), data_seed);
     double most = 0;
     for (std::int64_t i = 0; i < 2000; i += 2) {
       double sum = 0;

@@ -68,11 +68,11 @@ TEST_CASE("half precision: every number comes back, and rounding is to nearest, 
     const F16 half{static_cast<std::uint16_t>(bits)};
     const float wide = to_float(half);
     const std::uint16_t back = to_f16(wide).bits;
-    if (std::isnan(wide) ? !std::isnan(to_float({back})) : back != half.bits) FAIL("lost: " << bits);
+    if (std::isnan(wide) ? !std::isnan(to_float(F16{back})) : back != half.bits) FAIL("lost: " << bits);
   }
-  CHECK(to_float({0x3c00}) == 1.0F);
-  CHECK(to_float({0x0001}) == 0x1p-24F);
-  CHECK(to_float({0x7bff}) == 65504.0F);
+  CHECK(to_float(F16{0x3c00}) == 1.0F);
+  CHECK(to_float(F16{0x0001}) == 0x1p-24F);
+  CHECK(to_float(F16{0x7bff}) == 65504.0F);
   CHECK(to_f16(2049.0F).bits == to_f16(2048.0F).bits);  // halfway: to even
   CHECK(to_f16(2051.0F).bits == to_f16(2052.0F).bits);
   CHECK(to_f16(65519.0F).bits == 0x7bff);
