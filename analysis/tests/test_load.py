@@ -119,7 +119,7 @@ def test_files_that_are_refused(tmp_path):
         (foreign, "not written by dlscale"),
         (text, "not an HDF5 file"),
         (tmp_path / "gone.h5", "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "is a folder"),
     ):
         with pytest.raises(RunFileError) as caught:
             load(path)
