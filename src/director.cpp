@@ -290,7 +290,7 @@ void Director::judge(int id) {
   CaseOutcome& o = outcome(id);
   CaseRow& r = row(id);
   o.missed = missed_requirements(plan_case(id), s_.plan, s_.layout, outcomes_, s_.launch > 0);
-  r.message = said_before_.try_emplace(id, r.message).first->second;
+  r.message = o.message;  // of a skipped case why; what an earlier judgement added goes
   for (const MissedRequirement& missed : o.missed)
     r.message += (r.message.empty() ? "" : "; ") + missed.sentence;
   r.results_json = with_missed(r.results_json, o.missed);

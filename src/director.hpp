@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -89,7 +88,6 @@ class Director {
   Stage s_;
   std::vector<CaseController> controllers_;
   std::vector<CaseOutcome> outcomes_;
-  std::map<int, std::string> said_before_;  ///< messages of cases that are judged, before it
   std::vector<Tally> tallies_;
   std::vector<CaseRow> rows_;
   int done_ = 0;

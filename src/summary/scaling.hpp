@@ -26,8 +26,8 @@ std::vector<ScalingPoint> scaling_points(const Plan& plan, const Layout& layout,
 /// The case and all that differ from it in their ranks alone, as far as they have a rate; empty without.
 using Curve = std::vector<const Case*>;
 Curve curve_of(const Case& c, const Plan& plan, const std::vector<CaseOutcome>& outcomes);
-/// The same for any case, against the baseline of its curve among what is known so far; 1 for a
-/// baseline.
+/// Any case against the baseline of its curve among what is known so far; 1 for the baseline itself.
+/// Without a name.
 ScalingPoint scaling_point(const Case& c, const Plan& plan, const Layout& layout,
                            const std::vector<CaseOutcome>& outcomes);
 
