@@ -50,10 +50,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$set_name" ] && [ -n "$folder" ] || {
+if [ -z "$set_name" ] || [ -z "$folder" ]; then
   usage >&2
   exit 2
-}
+fi
 
 files=(train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz)
 # MD5 sums and mirrors as torchvision has them (torchvision/datasets/mnist.py). They guard against damage and mix-ups.

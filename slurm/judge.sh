@@ -5,8 +5,9 @@
 
 history_folder() {
   local folder=${DLSCALE_HISTORY:-${HOME:-$PWD}/dlscale-history}
-  mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ] ||
+  if ! mkdir -p "$folder" 2>/dev/null || [ ! -w "$folder" ]; then
     die "cannot write the folder $folder (DLSCALE_HISTORY); choose another" 5
+  fi
   (cd "$folder" && pwd)
 }
 # check_file FOLDER ID: the run file of the check that was job ID; the day in its name is that of its first start.

@@ -140,7 +140,8 @@ stage_install() {
 }
 
 stage_build() {
-  if quiet "build/configure" 120 cmake --preset default -DDLSCALE_WERROR=ON -DDLSCALE_TESTS=ON -DDLSCALE_TESTS_IN_BATCHES=ON "${cmake_flags[@]}" &&
+  if quiet "build/configure" 120 cmake --preset default -DDLSCALE_WERROR=ON -DDLSCALE_TESTS=ON \
+    -DDLSCALE_TESTS_IN_BATCHES=ON "${cmake_flags[@]}" &&
     quiet "build/compile" 1200 cmake --build build --parallel "$jobs" &&
     quiet "build/program" 10 test -x build/dlscale; then
     return
@@ -165,7 +166,7 @@ stage_shellcheck() {
   mapfile -t files < <(find .ci jobs packaging slurm tests analysis \( -name '*.sh' -o -name '*.sbatch' \) | sort)
   files+=(.ci/run analysis/dlscale-report)
   if command -v shellcheck >/dev/null; then
-    quiet shellcheck 120 shellcheck -x -P SCRIPTDIR -e SC2015 "${files[@]}"
+    quiet shellcheck 120 shellcheck "${files[@]}"
   else
     skip_one shellcheck "shellcheck is not installed"
   fi

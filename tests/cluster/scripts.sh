@@ -32,10 +32,9 @@ refuses() {
   shift
   said=$("$@" 2>&1 </dev/null)
   code=$?
-  [ "$code" -eq 2 ] && [ "$(wc -l <<<"$said")" -eq 1 ] && [[ $said == *"$words"* ]] || {
+  if [ "$code" -ne 2 ] || [ "$(wc -l <<<"$said")" -ne 1 ] || [[ $said != *"$words"* ]]; then
     wrong+=("exit $code of ${*: -3}: ${said//$'\n'/|}")
-    return 0
-  }
+  fi
 }
 all_refused() {  # NAME
   check "$1" "${wrong[*]:-}" test ${#wrong[@]} -eq 0

@@ -29,7 +29,7 @@ cluster_missing_program() {
 cluster_remove_leftovers() {
   local folder owner
   for folder in /var/tmp/dlscale-cluster.*.*; do
-    [ -d "$folder" ] && [ -O "$folder" ] || continue
+    if [ ! -d "$folder" ] || [ ! -O "$folder" ]; then continue; fi
     owner=${folder#/var/tmp/dlscale-cluster.}
     [ ! -e "/proc/${owner%%.*}" ] || continue
     (flock --nonblock 9 && rm -rf "$folder") 9>"$folder/lock"

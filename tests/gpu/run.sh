@@ -158,8 +158,11 @@ test_shared() {
       shared_ranks "$ranks" --selftest -o "$SCRATCH/shared$ranks.h5"
   done
   if mpi 2 "$DLSCALE" --device cuda --quiet --case "$case_of_all" -o "$SCRATCH/shared.h5" >"$SCRATCH/out" 2>&1; then
-    [ "$(nvidia-smi -L 2>/dev/null | wc -l)" -gt 1 ] && skipped "gpu/shared GPU refused" "there are several GPUs" ||
+    if [ "$(nvidia-smi -L 2>/dev/null | wc -l)" -gt 1 ]; then
+      skipped "gpu/shared GPU refused" "there are several GPUs"
+    else
       failed "gpu/shared GPU refused" "two ranks ran on one GPU without --allow shared-gpu"
+    fi
   else
     check "gpu/shared GPU refused" "$(tail -n 1 "$SCRATCH/out")" grep -q 'share one GPU' "$SCRATCH/out"
   fi
