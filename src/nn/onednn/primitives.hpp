@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// oneDNN 2.6 and 3.x behind one set of functions: the differences of their interfaces live in
-/// primitives.cpp. Descriptions may be `any`; what the library chose is asked of the returned objects.
+/// primitives_v2.cpp and primitives_v3.cpp. Descriptions may be `any`; what the library chose is asked
+/// of the returned objects.
 #pragma once
 
 #include <cstdint>
