@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The trainer's schedule on a scripted executor, and learning and failing on a real one.
+// The trainer's schedule on a scripted executor.
 #include "nn/trainer.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
-#include <thread>
 #include <utility>
 
 #include "base/clock.hpp"
-#include "base/error.hpp"
+#include "data_tools.hpp"
 #include "dlscale_catch.hpp"
-#include "nn/models.hpp"
+#include "scripted_executor.hpp"
 
 using namespace dlscale;
 using namespace dlscale::nn;
@@ -23,184 +20,6 @@ namespace {
 
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double ms = 1e-3;
-
-/// Computes nothing: its loss is the number of images loaded, unless told otherwise, and every call
-/// sleeps for a time of its own.
-class Scripted final : public Executor {
- public:
-  std::vector<std::pair<int, Mode>> prepared;
-  std::vector<std::pair<std::vector<std::int32_t>, Mode>> loaded;  // labels
-  std::vector<std::string> calls;
-  std::map<std::string, int> sleep_ms;
-  std::map<int, double> loss_of;  ///< by number of the forward pass, from 1
-  std::vector<float> largest_of;  ///< first value of every parameter
-  std::string broken_tensor;      ///< what first_not_finite() says
-  int broken_update = -1, forwards = 0, updates = 0;
-  float expected_scale = 1;
-
-  void prepare(int batch, Mode mode) override { prepared.emplace_back(batch, mode); }
-  void load(std::span<const float>, std::span<const std::int32_t> labels, int batch,
-            Mode mode) override {
-    call("load");
-    CHECK(static_cast<std::size_t>(batch) == labels.size());
-    loaded.push_back({{labels.begin(), labels.end()}, mode});
-  }
-  void forward() override {
-    call("forward");
-    ++forwards;
-  }
-  double loss() const override {
-    const auto found = loss_of.find(forwards);
-    return found == loss_of.end() ? static_cast<double>(loaded.back().first.size()) : found->second;
-  }
-  std::int64_t correct() const override {  // says class 3 of every image
-    const std::vector<std::int32_t>& labels = loaded.back().first;
-    return std::count(labels.begin(), labels.end(), 3);
-  }
-  void backward(const std::function<void(int)>& ready, const std::function<void()>& between) override {
-    call("backward");
-    for (int b = 0; b < std::ssize(buckets_); ++b) {
-      if (between) between();
-      if (ready) ready(b);
-    }
-  }
-  void update(float scale) override {
-    call("update");
-    CHECK(scale == expected_scale);
-    ++updates;
-  }
-  bool finite() const override {
-    return updates != broken_update && (buckets_.empty() || std::isfinite(gradients_[0]));
-  }
-  /// Two buckets of 16 gradients each.
-  void with_buckets() {
-    for (float* at : {&gradients_[0], &gradients_[16]})
-      buckets_.push_back(
-          {.count = 16, .parameters = nullptr, .gradients = at, .members = {}, .counts = {}});
-  }
-  std::string first_not_finite() const override { return broken_tensor; }
-  void read_parameter(int parameter, std::span<float> values) const override {
-    std::fill(values.begin(), values.end(), 0.0F);
-    const auto p = static_cast<std::size_t>(parameter);
-    if (p < largest_of.size()) values.back() = largest_of[p];
-  }
-
-  void wait() override { call("wait"); }
-  std::int64_t memory_bytes() const override { return 0; }
-  std::string facts() const override { return "{}"; }
-  void initialise() override {}
-  void write_parameter(int, std::span<const float>) override {}
-  void read_gradient(int, std::span<float>) const override {}
-  void read_statistics(int, std::span<float>, std::span<float>) const override {}
-  void write_statistics(int, std::span<const float>, std::span<const float>) override {}
-  std::vector<Bucket>& buckets() override { return buckets_; }
-  std::span<const float> logits() override { return {}; }
-  void time_layers(bool) override {}
-  const std::vector<LayerTime>& layer_times() const override { return times_; }
-  void clear_layer_times() override {}
-  void observe(std::function<void(const LayerView&)>) override {}
-  void corrupt(int, bool, float) override {}
-
- private:
-  void call(const std::string& name) {
-    calls.push_back(name);
-    if (const auto found = sleep_ms.find(name); found != sleep_ms.end())
-      std::this_thread::sleep_for(std::chrono::milliseconds(found->second));
-  }
-  std::vector<Bucket> buckets_;
-  std::array<float, 32> gradients_{};
-  std::vector<LayerTime> times_;
-};
-
-/// Says in the executor's calls what is asked of it.
-class ScriptedReducer final : public GradientReducer {
- public:
-  ScriptedReducer(Scripted& executor, int replicas) : executor_(executor), replicas_(replicas) {}
-  int replicas() const override { return replicas_; }
-  void start(int bucket) override { executor_.calls.push_back("start " + std::to_string(bucket)); }
-  void progress() override { executor_.calls.push_back("progress"); }
-  void finish() override {
-    executor_.calls.push_back("finish");
-    std::this_thread::sleep_for(std::chrono::milliseconds(finish_ms));
-  }
-  std::span<const BucketTimes> times() const override { return {}; }
-  /// Long enough for a thread that loses its processor in the update not to look like it.
-  static constexpr int finish_ms = 100;
-
- private:
-  Scripted& executor_;
-  int replicas_;
-};
-
-/// One of several that train together in batches of 4, at the beginning of an epoch.
-struct Replica {
-  Replica(const Graph& graph, Loader& loader, int replicas = 2)
-      : reducer(executor, replicas), trainer(graph, with_buckets(replicas), loader, 4) {
-    trainer.reduce_with(&reducer);
-    trainer.start_epoch(0);
-  }
-  Scripted executor;
-  ScriptedReducer reducer;
-  Trainer trainer;
-
- private:
-  Scripted& with_buckets(int replicas) {
-    executor.with_buckets();
-    executor.expected_scale = 1.0F / static_cast<float>(replicas);
-    return executor;
-  }
-};
-
-std::shared_ptr<const Dataset> images(std::int64_t train, std::int64_t test) {
-  return make_synthetic(5, train, test);
-}
-
-LoaderOptions batches_of(int batch, int workers = 0) {
-  LoaderOptions o;
-  o.batch = batch;
-  o.workers = workers;
-  o.seed = 11;
-  o.input = {1, 28, 28};
-  return o;
-}
-
-Graph network() {
-  return find_model("topflight-cnn")->build({});
-}
-
-/// What `action` threw; empty if nothing.
-template <class Action>
-std::string message_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.exit_code() == ExitCode::case_failed);
-    return error.what();
-  }
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// Losses of `epochs` epochs on the real executor.
-std::vector<double> losses(int workers, std::uint64_t seed, int epochs = 2) {
-  const Graph graph = network();
-  const auto loader = make_loader(images(43, 1), false, batches_of(8, workers));
-  ExecutorOptions options;
-  options.seed = seed;
-  options.optimizer.kind = OptimizerKind::adam;
-  const auto executor = make_cpu_executor(graph, options);
-  Trainer trainer(graph, *executor, *loader, 8);
-  executor->initialise();
-  std::vector<double> all;
-  for (int epoch = 0; epoch < epochs; ++epoch) {
-    trainer.start_epoch(epoch);
-    while (trainer.step()) all.push_back(trainer.last_loss());
-  }
-  return all;
-}
 
 }  // namespace
 
@@ -429,40 +248,4 @@ TEST_CASE("a loss that is no number or explodes ends training, step and tensor n
     CHECK(contains(message, "nan"));
     CHECK(contains(message, "output of bn2"));
   }
-}
-
-TEST_CASE("losses depend on the seed, not on who builds the batches") {
-  const std::vector<double> alone = losses(0, 3);
-  REQUIRE(alone.size() == 2 * 6);
-  for (const double loss : alone) CHECK(std::isfinite(loss));
-  CHECK(losses(2, 3) == alone);
-  CHECK(losses(0, 3) == alone);
-  CHECK(losses(0, 4) != alone);
-}
-
-TEST_CASE("a learning rate that makes no sense fails within steps, the tensor being named") {
-  const auto [name, image, kind] =
-      GENERATE(table<std::string, int, OptimizerKind>({{"topflight-cnn", 0, OptimizerKind::sgd},
-                                                       {"topflight-cnn", 0, OptimizerKind::adam},
-                                                       {"vgg19", 32, OptimizerKind::sgd}}));
-  const Graph graph = find_model(name)->build({.image = image, .classes = 10});
-  LoaderOptions loader_options = batches_of(2);
-  loader_options.input = graph.shape(0);
-  const auto loader = make_loader(images(16, 1), false, loader_options);
-  ExecutorOptions options;
-  options.optimizer.kind = kind;
-  options.optimizer.lr = 1e6;
-  const auto executor = make_cpu_executor(graph, options);
-  Trainer trainer(graph, *executor, *loader, 2);
-  executor->initialise();
-  trainer.start_epoch(0);
-  const std::string message = message_of([&] {
-    for (int i = 0; i < 8; ++i) trainer.step();
-  });
-  INFO(name << ": " << message);
-  CHECK(contains(message, "training failed at step "));
-  bool named = false;
-  for (const Parameter& p : graph.parameters()) named |= contains(message, p.name);
-  for (const Layer& l : graph.layers()) named |= contains(message, "output of " + l.name);
-  CHECK(named);
 }

@@ -3,55 +3,17 @@
 #include "workloads/train/train.hpp"
 
 #include <cmath>
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "../nn/forwarding_executor.hpp"
 #include "base/error.hpp"
-#include "device/random.hpp"
 #include "dlscale_catch.hpp"
+#include "train_params.hpp"
 
 using namespace dlscale;
 
 namespace {
-
-using Overrides = std::vector<std::pair<const char*, Scalar>>;
-
-Params train_params(const Overrides& overrides) {
-  Params p;
-  for (const Key& key : train_keys()) p.set(key.name, key.default_value);
-  for (const auto& [key, value] : overrides) p.set(key, value);
-  return p;
-}
-
-Scalar whole(std::int64_t value) {
-  return value;
-}
-Scalar text(const char* value) {
-  return std::string(value);
-}
-
-/// A small case of whole epochs: 6 steps of 8 images, the last of 3; 21 test images.
-Params epochs_case(const Overrides& more = {}) {
-  Params p = train_params({{"batch", whole(8)},
-                           {"train_images", whole(43)},
-                           {"test_images", whole(21)},
-                           {"test_batch", whole(10)},
-                           {"whole_epochs", true}});
-  for (const auto& [key, value] : more) p.set(key, value);
-  return p;
-}
-
-std::unique_ptr<Workload> prepared(const Params& params, std::uint64_t seed = 42) {
-  WorkContext context;
-  context.params = params;
-  context.seed = seed;
-  auto workload = find_entry("train", "cpu")->make(context);
-  workload->prepare();
-  return workload;
-}
 
 /// One measured epoch, by name of the column.
 std::map<std::string, double> run_epoch(Workload& workload, const Params& params, std::int32_t block) {
@@ -64,10 +26,6 @@ std::map<std::string, double> run_epoch(Workload& workload, const Params& params
   std::map<std::string, double> named;
   for (std::size_t i = 0; i < columns.size(); ++i) named[columns[i].name] = values[i];
   return named;
-}
-
-bool contains(const std::string& whole_text, const std::string& part) {
-  return whole_text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -214,87 +172,6 @@ TEST_CASE("no epoch, no accuracy: the target is missed") {
   const auto workload = prepared(epochs_case({{"target_accuracy", 1e-9}}));
   CHECK_FALSE(workload->verify().passed());
 }
-
-namespace {
-
-/// The check of one step of `graph`, made by `changed`, which may be another executor on top of the real
-/// one that gets it.
-Check check_of(const nn::Graph& graph, const Params& params,
-               const std::function<std::unique_ptr<nn::Executor>(nn::Executor&)>& changed) {
-  const auto real = nn::make_cpu_executor(graph, train_options(params, 1, 3));
-  const auto executor = changed(*real);
-  const int batch = network_batch(params);
-  executor->prepare(batch, nn::Mode::training);
-  executor->initialise();
-  std::vector<float> images(static_cast<std::size_t>(batch) *
-                            static_cast<std::size_t>(graph.shape(0).count()));
-  fill_uniform(std::span(images), 3, 1);
-  const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch), 1);
-  executor->load(images, labels, batch, nn::Mode::training);
-  return check_layers(graph, *executor, batch, nn::Mode::training, labels, params, 3);
-}
-
-/// Shows its pieces to a check but for some.
-class Hiding final : public nn::ForwardingExecutor {
- public:
-  Hiding(nn::Executor& real, std::function<bool(const nn::LayerView&)> hidden)
-      : ForwardingExecutor(real), hidden_(std::move(hidden)) {}
-  void observe(std::function<void(const nn::LayerView&)> observer) override {
-    if (!observer) return ForwardingExecutor::observe({});
-    ForwardingExecutor::observe([observer = std::move(observer), this](const nn::LayerView& view) {
-      if (!hidden_(view)) observer(view);
-    });
-  }
-
- private:
-  std::function<bool(const nn::LayerView&)> hidden_;
-};
-
-}  // namespace
-
-TEST_CASE("a check that has not seen every layer in every pass fails") {
-  const Params params = train_params({{"batch", whole(2)}, {"image", whole(8)}});
-  const nn::Graph graph = network_graph(params);
-  const auto check_without = [&](const std::function<bool(const nn::LayerView&)>& hidden) {
-    return check_of(graph, params,
-                    [&](nn::Executor& real) { return std::make_unique<Hiding>(real, hidden); });
-  };
-  CHECK(check_without([](const nn::LayerView&) { return false; }).passed());
-  const Check nothing = check_without([](const nn::LayerView&) { return true; });
-  CHECK_FALSE(nothing.passed());
-  CHECK(contains(nothing.message, "the check has seen 0 of "));
-  for (const bool backward : {false, true})
-    for (const char* name : {"conv2", "bn1", "pool1", "fc1", "loss"}) {
-      const Check check = check_without([&](const nn::LayerView& view) {
-        const int first = view.fused.empty() ? view.layer : view.fused.front();
-        return view.backward == backward && graph.layer(first).name == name;
-      });
-      INFO(name << (backward ? " backward: " : " forward: ") << check.message);
-      CHECK_FALSE(check.passed());
-      CHECK(contains(check.message, backward ? "of the backward pass" : "of the forward pass"));
-    }
-}
-
-TEST_CASE("only what is computed by Winograd's algorithm is judged as such") {
-  // Strided convolutions, which no library has it for: asking for it changes no bit and no judgement.
-  const auto check_with = [](const char* algorithm) {
-    const Params params = train_params(
-        {{"model", text("aalto-conv2d")}, {"batch", whole(2)}, {"algorithm", text(algorithm)}});
-    const nn::Graph graph = network_graph(params);
-    int conv = 0;
-    while (graph.layer(conv).name != "conv2") ++conv;
-    return check_of(graph, params, [&](nn::Executor& real) {
-      real.corrupt(conv, false, 100);
-      return std::make_unique<nn::ForwardingExecutor>(real);
-    });
-  };
-  const Check direct = check_with("direct");
-  INFO(direct.method);
-  REQUIRE_FALSE(direct.passed());
-  REQUIRE(contains(direct.method, "conv2 forward"));
-  CHECK(check_with("winograd").error == direct.error);
-}
-
 TEST_CASE("a run that explodes throws within steps") {
   const Params params = epochs_case({{"optimizer", text("sgd")}, {"lr", 1e6}});
   const auto workload = prepared(params);
@@ -339,77 +216,4 @@ TEST_CASE("memory grows with the batch, the set, and a validation's batch") {
   CHECK(memory({{"whole_epochs", true}, {"test_batch", whole(1000)}}) >
         memory({{"whole_epochs", true}, {"test_batch", whole(10)}}));
   CHECK(memory({{"workers", whole(4)}}) > base);
-}
-
-TEST_CASE("training on several ranks: what makes no sense is refused, the key being named") {
-  const auto data = [](Overrides more) {
-    more.insert(more.begin(), {"parallel", text("data")});
-    return train_params(more);
-  };
-  const auto refused = [](const Params& params, const char* words) {
-    const std::string problem = train_validate(params);
-    INFO(problem);
-    CHECK(contains(problem, words));
-  };
-  CHECK(train_validate(data({})).empty());
-  CHECK(train_validate(data({{"scaling", text("strong")}, {"global_batch", whole(256)}})).empty());
-  refused(data({{"scaling", text("strong")}}), "needs global_batch");
-  refused(data({{"global_batch", whole(256)}}), "needs scaling = strong");
-  refused(train_params({{"global_batch", whole(256)}}), "global_batch needs parallel = data");
-  refused(train_params({{"scaling", text("strong")}}), "scaling = strong needs parallel = data");
-  refused(data({{"scaling", text("strong")}, {"global_batch", whole(256)}, {"layers", true}}), "layers");
-  const Entry& entry = *find_entry("train", "cpu");
-  CHECK(entry.is_distributed(data({})));
-  CHECK_FALSE(entry.is_distributed(train_params({})));
-  CHECK(contains(entry.unavailable(data({{"overlap", text("thread")}})), "MPI_THREAD_MULTIPLE"));
-  CHECK(entry.unavailable(data({{"overlap", text("test")}})).empty());
-}
-
-TEST_CASE("a batch that does not divide, or leaves an epoch without a step, suits no such ranks") {
-  const Params strong = train_params({{"parallel", text("data")},
-                                      {"scaling", text("strong")},
-                                      {"global_batch", whole(256)},
-                                      {"train_images", whole(300)}});
-  CHECK(train_unsuited(strong, 4).empty());
-  CHECK(contains(train_unsuited(strong, 3), "global_batch = 256 does not divide by 3 ranks"));
-  const Params weak =
-      train_params({{"parallel", text("data")}, {"batch", whole(64)}, {"train_images", whole(300)}});
-  CHECK(train_unsuited(weak, 4).empty());
-  CHECK(contains(train_unsuited(weak, 5), "320 images, train_images = 300"));
-  CHECK(train_unsuited(train_params({{"batch", whole(64)}, {"train_images", whole(70)}}), 1000).empty());
-}
-
-TEST_CASE("work of all ranks: weak scaling grows it, strong scaling does not; who sends what") {
-  const Params alone = train_params({{"batch", whole(32)}, {"train_images", whole(1000)}});
-  Params weak = alone;
-  weak.set("parallel", text("data"));
-  Params strong = weak;
-  strong.set("scaling", text("strong"));
-  strong.set("global_batch", whole(96));
-  const Cost one = train_cost(alone, 1, 1);
-  CHECK(train_cost(alone, 7, 1).flops == one.flops);
-  for (const int ranks : {1, 3}) {
-    CHECK(train_cost(weak, ranks, 1).flops == ranks * one.flops);
-    CHECK(train_cost(weak, ranks, 1).items == ranks * 32);
-    CHECK(train_cost(strong, ranks, 1).flops == Approx(3 * one.flops));
-    CHECK(train_cost(strong, ranks, 1).items == 96);
-    // 422,474 gradients, each tensor rounded up to a cache line.
-    CHECK(train_cost(weak, ranks, 1).bytes_sent ==
-          Approx(2.0 * (ranks - 1) * 4 * 422'474).epsilon(1e-3));
-  }
-  CHECK(train_cost(weak, 3, 1).memory_bytes == one.memory_bytes);
-  CHECK(train_cost(strong, 3, 1).memory_bytes < train_cost(strong, 1, 1).memory_bytes);
-  double bytes = 0;
-  for (const double bucket : train_buckets(weak)) bytes += bucket;
-  CHECK(bytes == Approx(4 * 422'474).epsilon(1e-3));
-  CHECK(train_buckets(alone).empty());
-  weak.set("bucket_bytes", whole(100'000));
-  CHECK(train_buckets(weak).size() > 4);
-  // Steps of an epoch: every rank has its part of the images, the last rounded up.
-  weak.set("whole_epochs", true);
-  CHECK(train_block_samples(weak, 1) == 32);  // ⌈1000 / 32⌉
-  CHECK(train_block_samples(weak, 3) == 11);  // ⌈334 / 32⌉
-  strong.set("whole_epochs", true);
-  CHECK(train_block_samples(strong, 3) == 11);
-  CHECK(train_block_samples(strong, 1) == 11);  // ⌈1000 / 96⌉
 }
