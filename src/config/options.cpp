@@ -104,7 +104,7 @@ constexpr std::array<Option, 13> table = {{
 constexpr double unbounded = std::numeric_limits<double>::infinity();
 constexpr std::array<Requirement, 4> requirement_table = {
     {{"min_rate", "fraction of the case's roof, up to 1", 1.0},
-     {"min_efficiency", "of a scaling curve, against its baseline, up to 1", 1.0},
+     {"min_efficiency", "efficiency against the baseline of its scaling curve, up to 1", 1.0},
      {"max_time", "seconds per repetition", unbounded},
      {"min_flops", "FLOP/s", unbounded}}};
 

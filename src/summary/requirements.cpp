@@ -22,8 +22,8 @@ std::string missed_efficiency(double asked, const ScalingPoint& point, bool resu
     return what +
            " (a resumed run does not know the ranks measured before) measure the curve in one launch";
   if (!point.why.empty())
-    return fmt::format("{} ({}) give it ranks = \"sweep\", or leave the requirement out", what,
-                       point.why);
+    return fmt::format("{} ({}) ask it of a distributed case with ranks = \"sweep\", or leave it out",
+                       what, point.why);
   const Interval& e = point.efficiency;
   if (e.median >= asked) return "";
   return fmt::format(

@@ -151,6 +151,7 @@ TEST_CASE("require takes known names and numbers in their range") {
   CHECK(message("{ min_rate = 90 }").find("key 'min_rate'") != std::string::npos);
   CHECK(message("{ max_time = \"2s\" }").find("key 'max_time'") != std::string::npos);
   CHECK(message("{ max_time = 0 }").find("above 0") != std::string::npos);
+  CHECK(message("{ min_efficiency = 1.5 }").find("key 'min_efficiency'") != std::string::npos);
   CHECK(message("{ min_flops = -1 }").find("key 'min_flops'") != std::string::npos);
   CHECK(message("{ min_flops = [1] }").find("key 'min_flops'") != std::string::npos);
   CHECK(message("0.9").find("key 'require'") != std::string::npos);
